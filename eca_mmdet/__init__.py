@@ -1,0 +1,31 @@
+"""ECA (efficient channel attention, arXiv 1910.03151) for MMDetection.
+
+Importing the package registers its backbones, layers and hooks with mmengine and
+makes its configs known as ``eca_mmdet::NAME.py``.
+"""
+
+from .environment import require_stack
+
+__version__ = '0.1.0'
+
+require_stack()
+
+from .apis import load_backbone  # noqa: E402
+from .backbones import ECAResNet  # noqa: E402
+from .checkpoints import allow_training_state  # noqa: E402
+from .config import register_config_package  # noqa: E402
+from .engine import LearningRateHook, NonFiniteLossHook  # noqa: E402
+from .layers import ECALayer, eca_kernel_size  # noqa: E402
+
+register_config_package()
+allow_training_state()
+
+__all__ = [
+    'ECALayer',
+    'ECAResNet',
+    'LearningRateHook',
+    'NonFiniteLossHook',
+    '__version__',
+    'eca_kernel_size',
+    'load_backbone',
+]

@@ -1,0 +1,190 @@
+"""ResNet with efficient channel attention (ECA-Net, arXiv 1910.03151).
+
+ECA follows the last convolution and norm of every residual block and precedes
+the addition, where SENet has its block (paper, section 4).
+The network is mmdet's ``ResNet``: a ``Bottleneck`` takes ECA as its
+first ``after_conv3`` plugin, and ``ECABasicBlock`` gives ``BasicBlock`` the same
+place. State-dict names are those of the released weights.
+"""
+
+import re
+from typing import Dict, List, Optional, Tuple
+
+import torch.utils.checkpoint as cp
+from mmcv.cnn import build_plugin_layer
+from mmdet.models.backbones import ResNet
+from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from ..layers.eca import RELEASED_KERNEL_SIZES
+from .kernel_sizes import KernelSizes, stage_kernel_sizes
+
+
+class ECABasicBlock(BasicBlock):
+    """mmdet's ``BasicBlock`` with attention after ``norm2``, on ``planes`` channels.
+
+    Args:
+        inplanes: Input channels.
+        planes: Output channels.
+        plugins: Exactly the one attention plugin that ``ECAResNet`` adds;
+            mmdet's basic block takes no others.
+        **kwargs: Arguments of mmdet's ``BasicBlock``.
+
+    Raises:
+        ValueError: If there are other plugins.
+    """
+
+    def __init__(self, inplanes: int, planes: int, plugins: Optional[List[dict]] = None, **kwargs) -> None:
+        super().__init__(inplanes, planes, **kwargs)
+        if plugins is None or len(plugins) != 1:
+            raise ValueError(
+                'depths 18 and 34 take no plugins (as in mmdet, whose basic block has none), '
+                f'got {(plugins or [])[1:]}; remove `plugins` or use depth 50, 101 or 152'
+            )
+        self.attention_name, layer = build_plugin_layer(plugins[0]['cfg'], in_channels=planes)
+        self.add_module(self.attention_name, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inplanes, H, W)`` to ``(N, planes, H / stride, W / stride)``."""
+        if self.with_cp and x.requires_grad:
+            # The re-entrant variant keeps the behaviour of mmdet's blocks.
+            out = cp.checkpoint(self._residual, x, use_reentrant=True)
+        else:
+            out = self._residual(x)
+        return self.relu(out)
+
+    def _residual(self, x: Tensor) -> Tensor:
+        out = self.relu(self.norm1(self.conv1(x)))
+        out = getattr(self, self.attention_name)(self.norm2(self.conv2(out)))
+        return out + (x if self.downsample is None else self.downsample(x))
+
+
+@MODELS.register_module()
+class ECAResNet(ResNet):
+    """mmdet's ResNet with ECA after the last conv and norm of every block.
+
+    Registered in mmengine's root registry, where mmdet, MMSegmentation and
+    MMPretrain find it as ``type='ECAResNet'``.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        eca_kernel_sizes: One odd integer, one per stage, a string such as
+            ``'3557'``, ``'adaptive'`` (paper, eq. 12, on each block's output
+            channels), or ``None`` for the released sizes of the depth:
+            18: 3577, 50: 3557, the others 3357.
+        plugins: As in mmdet; those at ``after_conv3`` run after ECA.
+        **kwargs: All other arguments of mmdet's ``ResNet``, unchanged.
+
+    Raises:
+        KeyError: If the depth is not one of the five.
+        ValueError: If ``eca_kernel_sizes`` is not one of the allowed forms, or
+            a checkpoint with other sizes is loaded.
+
+    Example:
+        >>> backbone = ECAResNet(depth=50)
+        >>> [tuple(f.shape) for f in backbone(torch.rand(1, 3, 64, 64))]
+        [(1, 256, 16, 16), (1, 512, 8, 8), (1, 1024, 4, 4), (1, 2048, 2, 2)]
+    """
+
+    arch_settings = {
+        18: (ECABasicBlock, (2, 2, 2, 2)),
+        34: (ECABasicBlock, (3, 4, 6, 3)),
+        50: (Bottleneck, (3, 4, 6, 3)),
+        101: (Bottleneck, (3, 4, 23, 3)),
+        152: (Bottleneck, (3, 8, 36, 3)),
+    }
+
+    def __init__(
+        self,
+        depth: int,
+        eca_kernel_sizes: KernelSizes = None,
+        base_channels: int = 64,
+        num_stages: int = 4,
+        plugins: Optional[List[dict]] = None,
+        **kwargs,
+    ) -> None:
+        if depth not in self.arch_settings:
+            raise KeyError(f'ECAResNet has depths {sorted(self.arch_settings)}, got {depth!r}')
+        block = self.arch_settings[depth][0]
+        self.eca_kernel_sizes = stage_kernel_sizes(
+            eca_kernel_sizes,
+            stage_channels=[base_channels * 2**i * block.expansion for i in range(num_stages)],
+            default=RELEASED_KERNEL_SIZES[depth],
+        )
+        # mmdet zeroes the last norm only of its own block classes, and only without other
+        # initialisation, so the subclassed block asks for it itself (see make_res_layer).
+        self._zero_init_basic_block = (
+            block is ECABasicBlock
+            and kwargs.get('zero_init_residual', True)
+            and not kwargs.get('init_cfg')
+            and kwargs.get('pretrained') is None
+        )
+        super().__init__(
+            depth, base_channels=base_channels, num_stages=num_stages, plugins=plugins or (), **kwargs
+        )
+
+    def make_stage_plugins(self, plugins: List[dict], stage_idx: int) -> List[dict]:
+        """Put the stage's ECA before the plugins that the user asked for."""
+        eca = dict(type='ECALayer', kernel_size=self.eca_kernel_sizes[stage_idx])
+        return [dict(cfg=eca, position='after_conv3')] + super().make_stage_plugins(plugins, stage_idx)
+
+    def make_res_layer(self, **kwargs):
+        """Build one stage."""
+        if self._zero_init_basic_block:
+            kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm2'))
+        return super().make_res_layer(**kwargs)
+
+    def train(self, mode: bool = True) -> 'ECAResNet':
+        """Set the mode as mmdet does; return the module, as torch does and mmdet does not."""
+        super().train(mode)
+        return self
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args) -> None:
+        # mmengine loads pretrained weights non-strictly: it warns of a tensor that does not fit
+        # and trains on without it. Sizes that differ mean other weights, so this is an error.
+        found = checkpoint_kernel_sizes(state_dict, prefix)
+        wrong = {
+            stage: sizes
+            for stage, sizes in found.items()
+            if stage < self.num_stages and sizes != [self.eca_kernel_sizes[stage]]
+        }
+        if wrong:
+            raise ValueError(
+                'the checkpoint has ECA kernel sizes '
+                f'{_describe(found)}, this backbone was built with '
+                f'{_describe({i: [k] for i, k in enumerate(self.eca_kernel_sizes)})}; '
+                'set eca_kernel_sizes of the backbone to those of the checkpoint'
+            )
+        own = self.state_dict(keep_vars=True)
+        if not prefix and not any(key in own for key in state_dict):
+            raise ValueError(
+                f'none of the {len(own)} tensors of ECAResNet is in the checkpoint, whose names '
+                f'start like {sorted(state_dict)[:3]}; convert it with tools/convert_weights.py, or '
+                "name the part to load with init_cfg=dict(..., prefix='backbone.')"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def checkpoint_kernel_sizes(state_dict: Dict[str, Tensor], prefix: str = '') -> Dict[int, List[int]]:
+    """Read the ECA kernel sizes from a backbone's tensor shapes.
+
+    Args:
+        state_dict: Tensors named ``{prefix}layerN.M.eca.conv.weight``, of shape
+            ``(1, 1, k)``; others are ignored.
+        prefix: What stands before ``layerN``.
+
+    Returns:
+        Stage index (from 0) to the sorted distinct sizes of its blocks.
+    """
+    pattern = re.compile(re.escape(prefix) + r'layer(\d+)\.\d+\.eca\.conv\.weight')
+    sizes: Dict[int, set] = {}
+    for key, value in state_dict.items():
+        match = pattern.fullmatch(key)
+        if match:
+            sizes.setdefault(int(match[1]) - 1, set()).add(value.shape[-1])
+    return {stage: sorted(sizes[stage]) for stage in sorted(sizes)}
+
+
+def _describe(sizes: Dict[int, List[int]]) -> Tuple:
+    return tuple(v[0] if len(v) == 1 else tuple(v) for v in sizes.values())

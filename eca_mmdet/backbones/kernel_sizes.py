@@ -1,0 +1,58 @@
+"""How a user may state the ECA kernel sizes of a backbone's stages."""
+
+from typing import Optional, Sequence, Tuple, Union
+
+from ..layers.eca import check_kernel_size, eca_kernel_size
+
+KernelSizes = Union[int, str, Sequence[int], None]
+
+_ALLOWED = (
+    'allowed are one odd integer for all stages (5), one per stage ((3, 5, 5, 7)), '
+    "the released weights' string form ('3557') and 'adaptive'"
+)
+
+
+def stage_kernel_sizes(
+    sizes: KernelSizes, stage_channels: Sequence[int], default: Optional[Sequence[int]] = None
+) -> Tuple[int, ...]:
+    """Resolve a kernel-size option to one size per stage.
+
+    Args:
+        sizes: One odd integer, one per stage, a string of digits such as
+            ``'3557'``, ``'adaptive'``, or ``None`` for ``default``.
+        stage_channels: Output channels of each stage's blocks.
+        default: Sizes that ``None`` stands for, at least one per stage.
+
+    Returns:
+        One positive odd integer per stage.
+
+    Raises:
+        ValueError: If the option is none of these, an entry is not a positive odd
+            integer, or the count differs from the number of stages.
+    """
+    num_stages = len(stage_channels)
+    if sizes is None and default is not None:
+        return tuple(default[:num_stages])
+    if sizes == 'adaptive':
+        return tuple(eca_kernel_size(channels) for channels in stage_channels)
+    # `--cfg-options model.backbone.eca_kernel_sizes=3557` arrives as an integer. No layer has
+    # a thousand neighbours to look at, so it can only mean the string form.
+    if isinstance(sizes, int) and sizes >= 1000:
+        sizes = str(sizes)
+    if isinstance(sizes, str):
+        if not sizes.isdecimal():
+            raise ValueError(f'eca_kernel_sizes={sizes!r}: {_ALLOWED}')
+        sizes = [int(digit) for digit in sizes]
+    elif isinstance(sizes, int):
+        sizes = [sizes] * num_stages
+    elif not isinstance(sizes, Sequence):
+        raise ValueError(f'eca_kernel_sizes={sizes!r}: {_ALLOWED}')
+    if len(sizes) != num_stages:
+        raise ValueError(
+            f'eca_kernel_sizes has {len(sizes)} entries {tuple(sizes)}, '
+            f'the backbone has {num_stages} stages; {_ALLOWED}'
+        )
+    try:
+        return tuple(check_kernel_size(size) for size in sizes)
+    except ValueError as error:
+        raise ValueError(f'eca_kernel_sizes={tuple(sizes)!r}: {error}; {_ALLOWED}') from None

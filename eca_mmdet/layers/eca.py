@@ -1,0 +1,112 @@
+"""Efficient channel attention (ECA).
+
+Paper: ECA-Net, arXiv 1910.03151. Section 3.2, eq. 9 gives the module (a 1D
+convolution of size k over the channel descriptor), section 3.3, eq. 12 the
+adaptive size. Nothing deviates; parameter names are those of the released
+weights (``conv.weight`` of shape ``(1, 1, k)``).
+"""
+
+import math
+from typing import Optional
+
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+RELEASED_KERNEL_SIZES = {
+    18: (3, 5, 7, 7),
+    34: (3, 3, 5, 7),
+    50: (3, 5, 5, 7),
+    101: (3, 3, 5, 7),
+    152: (3, 3, 5, 7),
+}
+"""Kernel size per stage of the released ImageNet weights, by ResNet depth."""
+
+
+def eca_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
+    """Adaptive kernel size, the odd number next to ``|log2(C)/gamma + b/gamma|``.
+
+    Args:
+        channels: Number of channels ``C``, at least 1.
+        gamma: Slope of the mapping.
+        b: Offset of the mapping.
+
+    Returns:
+        The kernel size: 3 for 64 channels, 5 for 128 to 1024, 7 for 2048.
+
+    Raises:
+        ValueError: If ``channels`` is below 1 or ``gamma`` is not positive.
+
+    Source: arXiv 1910.03151, eq. 12; an even size becomes the next odd one, as
+    in the authors' code.
+    """
+    if channels < 1 or gamma <= 0:
+        raise ValueError(f'channels must be >= 1 and gamma > 0, got channels={channels}, gamma={gamma}')
+    size = int(abs(math.log2(channels) / gamma + b / gamma))
+    return size if size % 2 else size + 1
+
+
+def check_kernel_size(size: object) -> int:
+    """Return ``size`` if it is a positive odd ``int``.
+
+    Raises:
+        ValueError: Otherwise, naming what was received and what is allowed.
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1 or size % 2 == 0:
+        raise ValueError(f'an ECA kernel size is a positive odd integer (1, 3, 5, 7, 9, ...), got {size!r}')
+    return size
+
+
+@MODELS.register_module()
+class ECALayer(nn.Module):
+    r"""Scales each channel by a gate computed from its neighbours.
+
+    .. math:: y = x \cdot \sigma(\mathrm{C1D}_k(\mathrm{GAP}(x)))
+
+    Registered in mmengine's root registry under ``ECALayer``, so every backbone
+    of mmcv or mmdet with a ``plugins`` argument takes it:
+    ``plugins=[dict(cfg=dict(type='ECALayer'), position='after_conv3')]``.
+
+    Args:
+        in_channels: Number of channels ``C`` of the input ``(N, C, H, W)``. Only
+            needed for the adaptive size; the layer works for any ``C``.
+        kernel_size: Fixed odd size, or ``None`` for the adaptive size.
+        gamma: Slope of the adaptive size.
+        b: Offset of the adaptive size.
+
+    Raises:
+        ValueError: If the size is not a positive odd integer, or neither
+            ``kernel_size`` nor ``in_channels`` is given.
+
+    Source: arXiv 1910.03151, eq. 9 and eq. 12.
+    """
+
+    _abbr_ = 'eca'  # the attribute name mmcv gives a plugin, and that of the released weights
+
+    def __init__(
+        self,
+        in_channels: Optional[int] = None,
+        kernel_size: Optional[int] = None,
+        gamma: float = 2,
+        b: float = 1,
+    ) -> None:
+        super().__init__()
+        if kernel_size is None:
+            if in_channels is None:
+                raise ValueError('ECALayer needs kernel_size, or in_channels for the adaptive size')
+            kernel_size = eca_kernel_size(in_channels, gamma, b)
+        size = check_kernel_size(kernel_size)
+        self.conv = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
+
+    @property
+    def kernel_size(self) -> int:
+        """Number of neighbouring channels that one gate looks at."""
+        return self.conv.kernel_size[0]
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Channel weights ``(N, C, 1, 1)`` in (0, 1) of ``x`` ``(N, C, H, W)``."""
+        descriptor = x.mean((2, 3)).unsqueeze(1)  # (N, C, H, W) -> (N, 1, C)
+        return self.conv(descriptor).sigmoid().transpose(1, 2).unsqueeze(-1)  # -> (N, C, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the gate to ``x`` ``(N, C, H, W)``."""
+        return x * self.gate(x)

@@ -1,0 +1,46 @@
+import pytest
+
+from eca_mmdet.backbones.kernel_sizes import stage_kernel_sizes
+
+R50 = (256, 512, 1024, 2048)
+
+
+@pytest.mark.parametrize(
+    ('sizes', 'expected'),
+    [
+        (5, (5, 5, 5, 5)),
+        ((3, 3, 5, 7), (3, 3, 5, 7)),
+        ([1, 3, 5, 7], (1, 3, 5, 7)),
+        ('3557', (3, 5, 5, 7)),
+        (3557, (3, 5, 5, 7)),  # as --cfg-options passes it
+        ('adaptive', (5, 5, 5, 7)),
+        (None, (3, 5, 7, 7)),
+    ],
+)
+def test_every_form__gives_one_size_per_stage(sizes, expected):
+    assert stage_kernel_sizes(sizes, R50, default=(3, 5, 7, 7)) == expected
+
+
+def test_default__is_cut_to_the_stages_in_use():
+    assert stage_kernel_sizes(None, R50[:3], default=(3, 5, 7, 7)) == (3, 5, 7)
+
+
+@pytest.mark.parametrize(
+    ('sizes', 'message'),
+    [
+        (4, 'positive odd integer'),
+        ('3456', 'positive odd integer'),
+        ((3, 5, 5), '3 entries .* 4 stages'),
+        ('355', '3 entries .* 4 stages'),
+        ('k3557', "allowed are one odd integer .* 'adaptive'"),
+        (2.5, 'allowed are'),
+        (dict(a=1), 'allowed are'),
+        ((3, 5, 5, 'x'), 'positive odd integer'),
+        (-1, 'positive odd integer'),
+        (None, 'allowed are'),
+    ],
+)
+def test_wrong_forms__say_what_is_allowed(sizes, message):
+    with pytest.raises(ValueError, match=message) as error:
+        stage_kernel_sizes(sizes, R50)
+    assert "'3557'" in str(error.value)

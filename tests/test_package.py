@@ -1,0 +1,129 @@
+"""The package as an installer, mmengine and a user with a broken stack see it."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+import eca_mmdet
+from eca_mmdet import environment
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='session')
+def wheel(tmp_path_factory):
+    """The project's wheel, built from what the repository holds."""
+    target = tmp_path_factory.mktemp('wheel')
+    command = [
+        sys.executable,
+        '-m',
+        'pip',
+        'wheel',
+        '--no-deps',
+        '--no-build-isolation',
+        '-q',
+        '-w',
+        target,
+        ROOT,
+    ]
+    subprocess.run(list(map(str, command)), check=True, cwd=target)
+    return next(target.glob('eca_mmdet-*.whl'))
+
+
+def test_wheel__carries_configs_tools_and_index_as_files(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    for path in [*ROOT.glob('configs/**/*.py'), *ROOT.glob('tools/*.py')]:
+        assert f'eca_mmdet/.mim/{path.relative_to(ROOT)}' in names
+    assert {'eca_mmdet/.mim/model-index.yml', 'eca_mmdet/.mim/configs/metafile.yml'} <= set(names)
+    assert not any(name.startswith(('tests/', 'configs/')) for name in names)
+
+
+def test_installed_wheel__resolves_its_configs_from_any_folder(wheel, tmp_path):
+    """A user's config on ours, read by the installed wheel, far from the repository."""
+    site = tmp_path / 'site'
+    zipfile.ZipFile(wheel).extractall(site)
+    config = tmp_path / 'mine.py'
+    config.write_text(
+        "_base_ = 'eca_mmdet::mask_rcnn_ecanet50_fpn_1x.py'\nmodel = dict(backbone=dict(with_cp=True))\n"
+    )
+    code = (
+        'import eca_mmdet, mmengine; from mmengine.hub import get_config;'
+        f"cfg = mmengine.Config.fromfile('{config}');"
+        "assert cfg.model.backbone.with_cp and cfg.model.backbone.type == 'ECAResNet';"
+        "assert get_config('eca_mmdet::retinanet_ecanet101_fpn_1x.py').model.backbone.depth == 101;"
+        'print(eca_mmdet.__file__)'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=tmp_path,
+        env={'PYTHONPATH': str(site), 'PATH': '/usr/bin:/bin'},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip().splitlines()[-1].startswith(str(site))
+
+
+def test_base_of_other_packages__still_resolves(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = 'mmdet::_base_/schedules/schedule_1x.py'")
+    assert Config.fromfile(config).train_cfg.max_epochs == 12
+
+
+def test_unknown_config__is_a_missing_file(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = 'eca_mmdet::nothing.py'")
+    with pytest.raises(FileNotFoundError, match='nothing.py'):
+        Config.fromfile(config)
+
+
+def broken(monkeypatch, module, error):
+    original = environment.importlib.import_module
+
+    def fail(name):
+        if name == module:
+            raise error
+        return original(name)
+
+    monkeypatch.setattr(environment.importlib, 'import_module', fail)
+
+
+@pytest.mark.parametrize(
+    ('module', 'error', 'message'),
+    [
+        ('mmcv._ext', ModuleNotFoundError("No module named 'mmcv._ext'"), 'MMCV_WITH_OPS=1 pip install'),
+        ('mmcv._ext', ImportError('undefined symbol: _ZN3c10'), 'against the installed torch'),
+        ('mmdet', AssertionError('MMCV==2.3.0 is used but incompatible'), 'MMCV==2.3.0 is used'),
+        ('mmcv', ModuleNotFoundError("No module named 'mmcv'"), 'make setup'),
+        ('mmengine', ModuleNotFoundError("No module named 'pkg_resources'"), 'setuptools<80'),
+    ],
+)
+def test_broken_stack__fails_with_one_message_of_what_is_there_and_what_to_do(
+    monkeypatch, module, error, message
+):
+    broken(monkeypatch, module, error)
+    with pytest.raises(ImportError, match='eca_mmdet cannot run') as caught:
+        environment.require_stack()
+    assert message in str(caught.value)
+    assert environment.installed('torch') in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_import__without_operators_says_so_in_a_new_process(tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text("import sys; sys.modules['mmcv._ext'] = None")
+    result = subprocess.run(
+        [sys.executable, '-c', 'import eca_mmdet'],
+        env={'PYTHONPATH': f'{tmp_path}:{ROOT}', 'PATH': '/usr/bin:/bin'},
+        capture_output=True,
+        text=True,
+    )
+    assert "eca_mmdet cannot run: mmcv's compiled operators" in result.stderr
+    assert 'MMCV_WITH_OPS=1' in result.stderr
+
+
+def test_version__is_in_the_changelog():
+    assert f'## [{eca_mmdet.__version__}]' in (ROOT / 'CHANGELOG.md').read_text()
