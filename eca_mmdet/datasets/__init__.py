@@ -1,0 +1,7 @@
+"""COCO-format data: checks before a run, and the sets this project makes."""
+
+from .checks import check_datasets
+from .nuclei import convert_nuclei
+from .shapes import make_shapes
+
+__all__ = ['check_datasets', 'convert_nuclei', 'make_shapes']

@@ -1,0 +1,79 @@
+"""COCO annotations for the nuclei of the Data Science Bowl 2018, stage 1 (CC0).
+
+Published layout (Broad Bioimage Benchmark Collection, BBBC038): one folder an
+image, ``ID/images/ID.png`` and one binary PNG a nucleus in ``ID/masks/``.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import List, Union
+
+import cv2
+import numpy as np
+from mmengine.utils import track_iter_progress
+from pycocotools import mask as rle
+
+
+def convert_nuclei(src: Union[str, Path], dst: Union[str, Path], val: int = 120, seed: int = 0) -> None:
+    """Write ``dst/annotations/{train,val}.json`` and copy the images beside them.
+
+    Args:
+        src: ``stage1_train``, the folder with one folder an image.
+        dst: Folder to make, as ``configs/_base_/nuclei_instance.py`` expects it.
+        val: Number of images for validation, drawn at random.
+        seed: Seed of the draw.
+
+    Raises:
+        FileNotFoundError: If ``src`` has no image folders of that layout.
+        FileExistsError: If ``dst`` already holds annotations.
+        ValueError: If ``val`` leaves no image for training.
+    """
+    src, dst = Path(src), Path(dst)
+    if (dst / 'annotations').exists():
+        raise FileExistsError(f'{dst}/annotations exists and is kept; name another folder')
+    images = sorted(src.glob('*/images/*.png'))
+    if not images:
+        raise FileNotFoundError(f'{src}: no image in */images/*.png; name the unpacked stage1_train folder')
+    if not 0 < val < len(images):
+        raise ValueError(f'val must lie between 1 and {len(images) - 1} for {len(images)} images, got {val}')
+    chosen = set(np.random.default_rng(seed).permutation(len(images))[:val].tolist())
+    splits = {'train': [], 'val': []}
+    for index, path in enumerate(images):
+        splits['val' if index in chosen else 'train'].append(path)
+    for split, paths in splits.items():
+        _write_split(paths, dst, split)
+
+
+def _write_split(paths: List[Path], dst: Path, split: str) -> None:
+    (dst / split).mkdir(parents=True, exist_ok=True)
+    coco = dict(
+        info=dict(description='nuclei, Data Science Bowl 2018 stage 1 train (Broad Institute, CC0)'),
+        images=[],
+        annotations=[],
+        categories=[dict(id=1, name='nucleus')],
+    )
+    for image_id, path in enumerate(track_iter_progress(paths), 1):
+        name = f'{path.stem[:16]}.png'
+        shutil.copyfile(path, dst / split / name)
+        for mask_path in sorted(path.parent.parent.glob('masks/*.png')):
+            mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE) > 0
+            if mask.any():
+                coco['annotations'].append(_annotation(mask, len(coco['annotations']) + 1, image_id))
+        height, width = cv2.imread(str(path)).shape[:2]
+        coco['images'].append(dict(id=image_id, file_name=name, height=height, width=width))
+    (dst / 'annotations').mkdir(exist_ok=True)
+    (dst / 'annotations' / f'{split}.json').write_text(json.dumps(coco))
+
+
+def _annotation(mask: np.ndarray, identity: int, image_id: int) -> dict:
+    encoded = rle.encode(np.asfortranarray(mask, np.uint8))
+    return dict(
+        id=identity,
+        image_id=image_id,
+        category_id=1,
+        iscrowd=0,
+        area=float(rle.area(encoded)),
+        bbox=[float(v) for v in rle.toBbox(encoded)],
+        segmentation=dict(size=list(mask.shape), counts=encoded['counts'].decode()),
+    )

@@ -1,0 +1,189 @@
+"""A small COCO-format instance data set that the project draws itself.
+
+Circles, squares and triangles of 12 to 140 pixels, textured, rotated, occluding
+each other, on textured ground; one image in eight has a crowd region. The same
+seed gives the same images and annotations, so that a demo and the tests need no
+download. Unoccluded instances are polygons, occluded ones run-length masks and
+crowds uncompressed run lengths: the three forms that COCO files hold.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+
+import cv2
+import numpy as np
+from mmengine.utils import track_iter_progress
+from pycocotools import mask as rle
+
+CLASSES = ('circle', 'square', 'triangle')
+_CORNERS = (40, 4, 3)
+_MIN_VISIBLE = 0.3  # of an instance's area; what is hidden further gets no annotation
+
+
+class Instance(NamedTuple):
+    """One drawn object: its class, outline and full mask."""
+
+    label: int
+    polygon: List[float]
+    mask: np.ndarray  # (H, W), bool
+
+
+def make_shapes(
+    root: Union[str, Path], train: int = 800, val: int = 100, size: int = 192, seed: int = 0
+) -> Path:
+    """Write the data set in COCO's own layout.
+
+    Args:
+        root: Folder to make; gets ``annotations/``, ``train2017/`` and ``val2017/``.
+        train: Number of training images.
+        val: Number of validation images.
+        size: Height and width of the images in pixels, at least 64.
+        seed: Seed of all random numbers.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If a count is below 1 or ``size`` below 64.
+        FileExistsError: If the folder holds something else.
+    """
+    if min(train, val) < 1 or size < 64:
+        raise ValueError(f'needs train >= 1, val >= 1, size >= 64; got {train}, {val}, {size}')
+    root = Path(root)
+    recipe = dict(train=train, val=val, size=size, seed=seed, version=1)
+    if _finished(root, recipe):
+        return root
+    for index, (split, count) in enumerate((('train2017', train), ('val2017', val))):
+        folder = root / split
+        folder.mkdir(parents=True, exist_ok=True)
+        coco: Dict[str, Any] = dict(
+            info=dict(description='shapes drawn by eca_mmdet'),
+            images=[],
+            annotations=[],
+            categories=[dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)],
+        )
+        for number in track_iter_progress(range(1, count + 1)):
+            image, annotations = draw_image(np.random.default_rng([seed, index, number]), size)
+            name = f'{number:06d}.jpg'
+            cv2.imwrite(str(folder / name), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+            coco['images'].append(dict(id=number, file_name=name, height=size, width=size))
+            for annotation in annotations:
+                identity = dict(id=len(coco['annotations']) + 1, image_id=number)
+                coco['annotations'].append({**identity, **annotation})
+        (root / 'annotations').mkdir(exist_ok=True)
+        (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(coco))
+    (root / 'recipe.json').write_text(json.dumps(recipe))  # last: marks the folder as complete
+    return root
+
+
+def _finished(root: Path, recipe: dict) -> bool:
+    """Whether the folder holds this very set; a foreign folder is left alone."""
+    stamp = root / 'recipe.json'
+    if stamp.is_file():
+        if json.loads(stamp.read_text()) == recipe:
+            return True
+        raise FileExistsError(
+            f'{root} holds shapes of another recipe {stamp.read_text()}; name another folder'
+        )
+    if (root / 'annotations').exists():  # interrupted runs have images but no annotations of both splits
+        if not (root / 'annotations' / 'instances_val2017.json').exists():
+            return False
+        raise FileExistsError(f'{root} holds another data set; name another folder')
+    return False
+
+
+def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[dict]]:
+    """Draw one image.
+
+    Args:
+        rng: Source of all randomness.
+        size: Height and width in pixels.
+
+    Returns:
+        The image ``(size, size, 3)``, uint8, BGR, and its COCO annotations.
+    """
+    image = _texture(rng, size, contrast=25)
+    crowd = _draw_crowd(rng, image) if rng.random() < 0.125 else None
+    instances = [_random_instance(rng, size) for _ in range(rng.integers(2, 8))]
+    instances.sort(key=lambda instance: -instance.mask.sum())  # small ones in front, or few remain
+    for instance in instances:
+        image[instance.mask] = _texture(rng, size, contrast=40)[instance.mask]
+    image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+    return image, _annotate(instances, crowd)
+
+
+def _texture(rng: np.random.Generator, size: int, contrast: float) -> np.ndarray:
+    """A random colour with stripes of a random direction and period, ``(size, size, 3)``."""
+    y, x = np.mgrid[:size, :size]
+    angle, period = rng.uniform(0, np.pi), rng.uniform(4, 40)
+    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period)
+    return rng.uniform(40, 215, 3) + contrast * wave[..., None] * rng.uniform(0.2, 1, 3)
+
+
+def _random_instance(rng: np.random.Generator, size: int) -> Instance:
+    label = int(rng.integers(len(CLASSES)))
+    radius = np.exp(rng.uniform(np.log(6), np.log(0.36 * size)))  # half of the extent; log-uniform
+    centre = rng.uniform(radius * 0.7, size - radius * 0.7, 2)
+    return _instance(label, centre, radius, rng.uniform(0, 2 * np.pi), size)
+
+
+def _instance(label: int, centre: np.ndarray, radius: float, angle: float, size: int) -> Instance:
+    turns = angle + np.arange(_CORNERS[label]) * 2 * np.pi / _CORNERS[label]
+    points = centre + radius * np.stack([np.cos(turns), np.sin(turns)], 1)
+    polygon = np.clip(points, 0, size).round(2).ravel().tolist()
+    mask = rle.decode(rle.merge(rle.frPyObjects([polygon], size, size))).astype(bool)
+    return Instance(label, polygon, mask)
+
+
+def _draw_crowd(rng: np.random.Generator, image: np.ndarray) -> Instance:
+    """Draw a heap of tiny circles too dense to label; return it as one instance."""
+    size = image.shape[0]
+    middle = rng.uniform(0.25 * size, 0.75 * size, 2)
+    region = np.zeros((size, size), bool)
+    for _ in range(15):
+        radius = rng.uniform(3, 5)
+        centre = np.clip(middle + rng.normal(0, 0.07 * size, 2), radius, size - radius)
+        mask = _instance(0, centre, radius, 0, size).mask
+        image[mask] = rng.uniform(40, 215, 3)
+        region |= mask
+    return Instance(0, [], region)
+
+
+def _annotate(instances: List[Instance], crowd: Optional[Instance]) -> List[dict]:
+    """COCO annotations of what is visible; later instances lie in front."""
+    annotations = []
+    hidden = np.zeros_like(instances[0].mask)
+    for instance in reversed(instances):
+        visible = instance.mask & ~hidden
+        if visible.sum() >= max(_MIN_VISIBLE * instance.mask.sum(), 16):
+            whole = visible.sum() == instance.mask.sum()
+            annotations.append(_annotation(instance.label, visible, instance.polygon if whole else None))
+        hidden |= instance.mask
+    if crowd is not None and (crowd.mask & ~hidden).any():
+        annotations.append(_annotation(0, crowd.mask & ~hidden, None, crowd=True))
+    return annotations
+
+
+def _annotation(label: int, mask: np.ndarray, polygon: Optional[List[float]], crowd: bool = False) -> dict:
+    encoded = rle.encode(np.asfortranarray(mask, np.uint8))
+    if crowd:
+        segmentation: Any = dict(size=list(mask.shape), counts=run_lengths(mask))
+    elif polygon:
+        segmentation = [polygon]
+    else:
+        segmentation = dict(size=list(mask.shape), counts=encoded['counts'].decode())
+    return dict(
+        category_id=label + 1,
+        bbox=[float(v) for v in rle.toBbox(encoded)],
+        area=float(rle.area(encoded)),
+        iscrowd=int(crowd),
+        segmentation=segmentation,
+    )
+
+
+def run_lengths(mask: np.ndarray) -> List[int]:
+    """COCO's uncompressed run lengths of a mask ``(H, W)``, columns first, zeros first."""
+    flat = np.concatenate([[0], mask.ravel(order='F').astype(np.int8), [-1]])
+    edges = np.flatnonzero(np.diff(flat))
+    return np.diff(np.concatenate([[0], edges])).tolist()
