@@ -1,0 +1,13 @@
+_base_ = [
+    './_base_/mask_rcnn_ecanet18_fpn_scratch.py',
+    './_base_/nuclei_instance.py',
+    './_base_/schedule_scratch.py',
+    './_base_/default_runtime.py',
+]
+# Nuclei are small, round and many: square anchors from 8 pixels on, and proposals for all of them.
+model = dict(
+    rpn_head=dict(anchor_generator=dict(scales=[2, 3.2, 5], ratios=[1.0])),
+    roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)),
+    test_cfg=dict(rpn=dict(nms_pre=1000, max_per_img=500), rcnn=dict(score_thr=0.01)),
+)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1))

@@ -1,0 +1,112 @@
+import json
+import shutil
+
+import pytest
+
+from eca_mmdet.apis import check_run, load_config
+
+CONFIG = 'eca_mmdet::mask_rcnn_ecanet18_fpn_shapes.py'
+
+
+@pytest.fixture
+def data(shapes, tmp_path):
+    return shutil.copytree(shapes, tmp_path / 'data')
+
+
+def run_config(data, **options):
+    cfg = load_config(CONFIG, dict(data_root=str(data), **options))
+    cfg.work_dir = str(data.parent / 'work')
+    return cfg
+
+
+def test_check__passes_on_a_run_that_has_everything(data):
+    check_run(run_config(data), 'train')
+    check_run(run_config(data), 'test')
+
+
+def break_(data, fault):
+    annotations = data / 'annotations/instances_train2017.json'
+    content = json.loads(annotations.read_text())
+    if fault == 'no folder':
+        shutil.rmtree(data)
+    elif fault == 'no annotations':
+        annotations.unlink()
+    elif fault == 'cut JSON':
+        annotations.write_text(json.dumps(content)[:-100])
+    elif fault == 'no images':
+        annotations.write_text(json.dumps({**content, 'images': []}))
+    elif fault == 'a list':
+        annotations.write_text('[1, 2]')
+    elif fault == 'other names':
+        names = [dict(id=i, name=name) for i, name in enumerate(('disc', 'square', 'triangle'), 1)]
+        annotations.write_text(json.dumps({**content, 'categories': names}))
+    elif fault == 'no image file':
+        (data / 'train2017/000001.jpg').unlink()
+
+
+@pytest.mark.parametrize(
+    ('fault', 'error', 'message'),
+    [
+        ('no folder', FileNotFoundError, 'data folder .*: no such folder.*--cfg-options data_root='),
+        (
+            'no annotations',
+            FileNotFoundError,
+            r"instances_train2017.json .*instances_val2017.json'.*ann_file=NAME",
+        ),
+        ('cut JSON', ValueError, 'is not valid JSON.*damaged or incomplete'),
+        ('no images', ValueError, "'images'.* missing or empty"),
+        ('a list', ValueError, 'is not a COCO detection file'),
+        ('other names', ValueError, r"lacks 1 of the 3 classes of the train set: \['circle'\].*'disc'"),
+        ('no image file', FileNotFoundError, r'000001.jpg, the first of .*data_prefix.img=FOLDER'),
+    ],
+)
+def test_faulty_data__is_named_at_once_with_the_way_out(data, fault, error, message):
+    cfg = run_config(data)
+    break_(data, fault)
+    with pytest.raises(error, match=message):
+        check_run(cfg, 'train')
+
+
+def test_num_classes__must_be_that_of_the_data(data):
+    cfg = run_config(data, **{'model.roi_head.mask_head.num_classes': 80})
+    with pytest.raises(ValueError, match=r'model.roi_head.mask_head.num_classes is 80, .* 3 classes'):
+        check_run(cfg, 'train')
+
+
+def test_missing_weights__say_how_to_get_them_or_do_without(data):
+    cfg = run_config(data)
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='weights/none.pth')
+    with pytest.raises(FileNotFoundError) as error:
+        check_run(cfg, 'train')
+    for text in ('weights/none.pth of model.backbone', 'tools/convert_weights.py DOWNLOADED weights/none.pth',
+                 'model.backbone.init_cfg=None', 'model.backbone.frozen_stages=-1'):  # fmt: skip
+        assert text in str(error.value)
+
+
+def test_missing_weights__do_not_matter_to_a_resume(data):
+    cfg = run_config(data)
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='weights/none.pth')
+    checkpoint = data / 'epoch_1.pth'
+    checkpoint.touch()
+    cfg.resume, cfg.load_from = True, str(checkpoint)
+    check_run(cfg, 'train')
+    assert cfg.model.backbone.init_cfg is None
+
+
+def test_missing_checkpoint_to_resume__is_an_error(data):
+    cfg = run_config(data)
+    cfg.resume, cfg.load_from = True, str(data / 'nothing.pth')
+    with pytest.raises(FileNotFoundError, match='nothing.pth: no such file'):
+        check_run(cfg, 'train')
+
+
+def test_resume_without_a_checkpoint__says_that_it_starts_anew(data, capsys):
+    cfg = run_config(data)
+    cfg.resume = True
+    check_run(cfg, 'train')
+    assert 'Nothing to resume' in ''.join(capsys.readouterr())
+
+
+def test_random_frozen_stages__are_warned_of(data, capsys):
+    check_run(run_config(data, **{'model.backbone.frozen_stages': 1}), 'train')
+    assert 'stay random' in ''.join(capsys.readouterr())

@@ -1,0 +1,223 @@
+"""tools/train.py and tools/test.py as a user runs them, on tiny data."""
+
+import json
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT, load_tool
+
+from eca_mmdet.checkpoints import read_checkpoint
+
+train = load_tool('train').main
+test = load_tool('test').main
+CONFIG = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
+SMALL = ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
+         'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False',
+         'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False',
+         'train_cfg.val_interval=1', 'default_hooks.logger.interval=1']  # fmt: skip
+
+
+def options(data, *more):
+    return ['--cfg-options', f'data_root={data}', *SMALL, *more]
+
+
+@pytest.fixture(scope='module')
+def trained(shapes, tmp_path_factory):
+    """One epoch of two iterations."""
+    work = tmp_path_factory.mktemp('work')
+    train([CONFIG, '--work-dir', str(work), '--seed', '1', *options(shapes, 'train_cfg.max_epochs=1')])
+    return work
+
+
+def test_train__leaves_a_checkpoint_and_a_log_with_validation(trained):
+    checkpoint = read_checkpoint(trained / 'epoch_1.pth')
+    assert checkpoint['meta']['iter'] == 2
+    assert all(value.isfinite().all() for value in checkpoint['state_dict'].values())
+    log = next(trained.glob('*/vis_data/scalars.json')).read_text()
+    assert 'loss_mask' in log
+    assert 'coco/segm_mAP' in log
+
+
+def test_resume__goes_on_from_the_last_checkpoint_with_the_same_rate(trained, shapes, caplog):
+    more = options(shapes, 'train_cfg.max_epochs=2')
+    train([CONFIG, '--work-dir', str(trained), '--resume', *more])
+    checkpoint = read_checkpoint(trained / 'epoch_2.pth')
+    assert checkpoint['meta']['iter'] == 4
+    first = read_checkpoint(trained / 'epoch_1.pth')
+    assert not torch.equal(
+        checkpoint['state_dict']['backbone.conv1.weight'], first['state_dict']['backbone.conv1.weight']
+    )
+
+
+def test_resume__from_a_named_checkpoint(trained, shapes, tmp_path):
+    more = options(shapes, 'train_cfg.max_epochs=2')
+    train([CONFIG, '--work-dir', str(tmp_path), '--resume', str(trained / 'epoch_1.pth'), *more])
+    assert not (tmp_path / 'epoch_1.pth').exists()
+    assert read_checkpoint(tmp_path / 'epoch_2.pth')['meta']['epoch'] == 2
+
+
+def test_test__prints_one_table_and_writes_json_and_pictures(trained, shapes, tmp_path, capsys):
+    shown = tmp_path / 'pictures'
+    more = options(shapes, 'model.test_cfg.rcnn.score_thr=0.0')
+    test(
+        [
+            CONFIG,
+            str(trained / 'epoch_1.pth'),
+            '--work-dir',
+            str(tmp_path),
+            '--classwise',
+            '--show-dir',
+            str(shown),
+            *more,
+        ]
+    )  # noqa: E501
+    printed = capsys.readouterr().out
+    assert '| AP    | AP50  | AP75  | APs   | APm   | APl   |' in printed or 'AP50' in printed
+    content = json.loads((tmp_path / 'results.json').read_text())
+    assert content['images'] == 4
+    assert content['detections'] > 0
+    assert set(content['results']) == {'bbox', 'segm'}
+    assert set(content['results']['bbox']['per_class']) == {'circle', 'square', 'triangle'}
+    assert len(list(shown.glob('*.jpg'))) == 4
+    assert (tmp_path / 'overview.jpg').is_file()
+
+
+def test_test__of_an_untrained_detector_says_why_the_result_is_empty(trained, shapes, tmp_path, capsys):
+    more = options(shapes, 'model.test_cfg.rcnn.score_thr=0.999')
+    test([CONFIG, str(trained / 'epoch_1.pth'), '--work-dir', str(tmp_path), *more])
+    printed = capsys.readouterr().out
+    assert 'no detection in 4 images reached score_thr=0.999' in printed
+    assert 'hardly trained (it says 2 iterations)' in printed
+    assert json.loads((tmp_path / 'results.json').read_text())['results'] == {}
+
+
+def test_test__dumps_predictions(trained, shapes, tmp_path):
+    out = tmp_path / 'predictions.pkl'
+    test(
+        [
+            CONFIG,
+            str(trained / 'epoch_1.pth'),
+            '--work-dir',
+            str(tmp_path),
+            '--out',
+            str(out),
+            *options(shapes),
+        ]
+    )
+    assert len(pickle.loads(out.read_bytes())) == 4
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['nothing.py', 'x.pth'], 'nothing.py: no such config'),
+        ([CONFIG, 'nothing.pth'], 'checkpoint nothing.pth: no such file'),
+    ],
+)
+def test_test__exits_with_2_on_wrong_input(arguments, message, in_tmp, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        test(arguments)
+    assert exit_.value.code == 2
+    assert f'error: {message}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('fault', ['another config', 'backbone only', 'not finite', 'ending'])
+def test_test__refuses_a_checkpoint_that_does_not_fit(trained, shapes, tmp_path, capsys, fault):
+    checkpoint = read_checkpoint(trained / 'epoch_1.pth')
+    weights = checkpoint['state_dict']
+    more, message = [], 'does not fit the config'
+    if fault == 'another config':
+        weights['roi_head.bbox_head.fc_cls.weight'] = torch.zeros(81, 512)
+    elif fault == 'backbone only':
+        weights = {k.removeprefix('backbone.'): v for k, v in weights.items() if k.startswith('backbone.')}
+    elif fault == 'not finite':
+        weights['backbone.conv1.weight'][0] = float('nan')
+        message = 'holds NaN or infinity in 1 tensors'
+    else:
+        more, message = ['--out', 'x.txt'], '--out is a .json file'
+    path = tmp_path / 'x.pth'
+    torch.save(dict(state_dict=weights), path)
+    with pytest.raises(SystemExit) as exit_:
+        test([CONFIG, str(path), '--work-dir', str(tmp_path), *more, *options(shapes)])
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_train__stops_at_a_non_finite_loss_with_exit_code_1(shapes, tmp_path, capsys):
+    more = options(shapes, 'train_cfg.max_epochs=1', 'model.rpn_head.loss_cls.loss_weight=1e45')
+    with pytest.raises(SystemExit) as exit_:
+        train([CONFIG, '--work-dir', str(tmp_path), *more])
+    assert exit_.value.code == 1
+    error = capsys.readouterr().err
+    assert 'training stopped at iteration 1 (epoch 1)' in error
+    assert 'loss_rpn_cls inf' in error
+    assert list(tmp_path.glob('*.pth')) == []
+
+
+def test_train__without_weights_says_so_before_it_starts(shapes, in_tmp, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        train(['eca_mmdet::mask_rcnn_ecanet50_fpn_1x.py', '--cfg-options', f'data_root={shapes}'])
+    assert exit_.value.code == 2
+    assert 'weights/eca_resnet50_k3557.pth of model.backbone: no such file' in capsys.readouterr().err
+    assert list(in_tmp.iterdir()) == []
+
+
+@pytest.mark.parametrize(('flags', 'rate'), [([], 0.001 / 2), (['--no-auto-scale-lr'], 0.001)])
+def test_train__scales_the_rate_unless_told_not_to(shapes, tmp_path, flags, rate):
+    more = options(shapes, 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=2')
+    train([CONFIG, '--work-dir', str(tmp_path), *flags, *more])
+    optimizer = read_checkpoint(tmp_path / 'epoch_1.pth')['optimizer']
+    assert optimizer['param_groups'][0]['initial_lr'] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [(['--amp'], 'mixed precision (--amp) needs a GPU'), (['--launcher', 'pytorch'], 'needs GPUs')],
+)
+def test_train__without_a_gpu_refuses_what_needs_one(shapes, tmp_path, capsys, monkeypatch, flags, message):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(SystemExit) as exit_:
+        train([CONFIG, '--work-dir', str(tmp_path), *flags, *options(shapes)])
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_demo__runs_its_whole_path_on_tiny_data(in_tmp):
+    command = [
+        sys.executable,
+        ROOT / 'tools/demo.py',
+        '--train',
+        '8',
+        '--val',
+        '2',
+        '--epochs',
+        '1',
+        '--min-ap',
+        '0',
+    ]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=in_tmp)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert 'Done in' in result.stdout
+    work = in_tmp / 'work_dirs/demo'
+    assert (work / 'overview.jpg').is_file()
+    assert (work / 'results.json').is_file()
+
+
+def test_demo__fails_below_the_wanted_ap(in_tmp, monkeypatch, capsys):
+    demo = load_tool('demo')
+    work = in_tmp / 'work_dirs/demo'
+
+    def fake_run(title, tool, *arguments):
+        work.mkdir(parents=True, exist_ok=True)
+        (work / 'last_checkpoint').write_text('x.pth')
+        (work / 'results.json').write_text(
+            json.dumps(dict(results=dict(bbox=dict(AP=0.6), segm=dict(AP=0.5))))
+        )
+        return 1.0
+
+    monkeypatch.setattr(demo, 'run', fake_run)
+    with pytest.raises(SystemExit, match='expected at least 0.55 for both'):
+        demo.main([])

@@ -1,0 +1,69 @@
+"""Train a detector: tools/train.py configs/mask_rcnn_ecanet50_fpn_1x.py"""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+from mmengine.runner import Runner
+
+from eca_mmdet.apis import check_run, load_config, set_work_dir, user_errors
+from eca_mmdet.engine import NonFiniteLossError
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description='Train a detector.')
+    parser.add_argument('config', help='config file, or eca_mmdet::NAME.py')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/NAME)')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CKPT',
+        help='go on from CKPT, or from the last checkpoint of the work folder',
+    )
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    parser.add_argument(
+        '--no-auto-scale-lr',
+        action='store_true',
+        help='use the learning rate as it stands in the config, whatever the batch size',
+    )
+    parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override the config, such as data_root=/data/coco or train_dataloader.batch_size=4',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # torchrun's older form passes the rank as an argument instead of LOCAL_RANK.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    with user_errors():
+        cfg = load_config(args.config, args.cfg_options)
+        set_work_dir(cfg, args.work_dir, args.config)
+        cfg.launcher = args.launcher
+        if args.amp:
+            cfg.optim_wrapper.type = 'AmpOptimWrapper'
+            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        if args.no_auto_scale_lr:
+            cfg.auto_scale_lr = dict(enable=False)
+        if args.seed is not None:
+            cfg.randomness = dict(seed=args.seed)
+        if args.resume:
+            cfg.resume = True
+            cfg.load_from = None if args.resume == 'auto' else args.resume
+        check_run(cfg, 'train')
+    runner = Runner.from_cfg(cfg)
+    with user_errors((NonFiniteLossError,), code=1):
+        runner.train()
+
+
+if __name__ == '__main__':
+    main()
