@@ -1,0 +1,109 @@
+"""A machine's fitness for this project, one line a fact, with the command that mends it."""
+
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+from typing import List
+
+from .environment import OPERATORS, Fact, stack_facts
+
+MIN_FREE_GB = 5  # a 1x run keeps 12 checkpoints of about 350 MB
+DATA = {
+    'data/coco': ('annotations/instances_val2017.json', 'ln -s /path/to/coco data/coco'),
+    'data/nuclei': ('annotations/val.json', 'python tools/nuclei_to_coco.py stage1_train data/nuclei'),
+    'data/shapes': ('annotations/instances_val2017.json', 'python tools/make_shapes.py data/shapes'),
+}
+"""Folder to the file that shows it is there, and the command that makes it."""
+
+
+def doctor_facts(root: Path = Path('.')) -> List[Fact]:
+    """Check Python, the stack, CUDA, the cache folder, free disk and the data folders.
+
+    Args:
+        root: Where ``data/`` is looked for.
+    """
+    facts = [Fact('Python', platform.python_version())]
+    facts += stack_facts()
+    if not any(fact.remedy for fact in facts):
+        facts += _cuda_facts()
+    facts += [_cache_fact(), _disk_fact(root)]
+    for folder, (file, remedy) in DATA.items():
+        found = (root / folder / file).is_file()
+        facts.append(
+            Fact(
+                folder,
+                'found' if found else 'not there (needed only by its configs)',
+                '' if found else remedy,
+            )
+        )
+    return facts
+
+
+def _cuda_facts() -> List[Fact]:
+    import torch
+    from mmcv.ops import get_compiling_cuda_version
+
+    if not torch.cuda.is_available():
+        return [Fact('CUDA', 'no GPU in use: everything runs on the CPU')]
+    facts = []
+    for index in range(torch.cuda.device_count()):
+        major, minor = torch.cuda.get_device_capability(index)
+        name = torch.cuda.get_device_name(index)
+        fits = any(arch.startswith(f'sm_{major}') for arch in torch.cuda.get_arch_list())
+        facts.append(
+            Fact(
+                f'GPU {index}',
+                f'{name}, compute capability {major}.{minor}, torch for CUDA {torch.version.cuda}',
+                ''
+                if fits
+                else f'install a torch built for sm_{major}{minor}: it has {torch.cuda.get_arch_list()}',
+            )
+        )
+    compiled = get_compiling_cuda_version()
+    facts.append(
+        Fact(
+            "mmcv's CUDA operators",
+            f'compiled with CUDA {compiled}',
+            OPERATORS.replace('MMCV_WITH_OPS', 'FORCE_CUDA=1 MMCV_WITH_OPS')
+            if compiled == 'not available'
+            else '',
+        )
+    )
+    return facts
+
+
+def _cache_fact() -> Fact:
+    """torch keeps downloads and compiled code in its cache folder."""
+    cache = Path(
+        os.environ.get('TORCH_HOME', Path(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'torch'))
+    ).expanduser()
+    folder = next(path for path in (cache, *cache.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return Fact('cache', f'{cache} can be written')
+    except OSError as error:
+        return Fact('cache', f'{cache}: {error.strerror}', 'export TORCH_HOME=/a/folder/you/can/write')
+
+
+def _disk_fact(root: Path) -> Fact:
+    free = shutil.disk_usage(root).free / 1e9
+    remedy = (
+        f'free {MIN_FREE_GB - free:.1f} GB, or use --work-dir on another disk' if free < MIN_FREE_GB else ''
+    )
+    return Fact('free disk', f'{free:.1f} GB', remedy)
+
+
+def doctor_table(facts: List[Fact]) -> str:
+    """The facts as a table of text; what is wrong has its remedy below it.
+
+    Plain Python, since a broken environment may have no table library.
+    """
+    width = max(len(fact.name) for fact in facts)
+    lines = []
+    for fact in facts:
+        lines.append(f'{"FAULT" if fact.remedy else "ok":5}  {fact.name:{width}}  {fact.found}')
+        if fact.remedy:
+            lines.append(f'{"":5}  {"":{width}}  -> {fact.remedy}')
+    return '\n'.join(lines)
