@@ -1,0 +1,33 @@
+# `make setup`, `make demo` and `make test` need only Python 3.11, a C++ compiler and the Python registry.
+VENV ?= .venv
+PYTHON ?= python3
+# cpu or cuda: what mmcv's operators are compiled for; empty: what the machine has.
+OPERATORS ?=
+export OPERATORS
+
+.PHONY: help setup demo test lint format clean
+
+help:  ## show these targets (default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@echo "  variables: VENV=folder ($(VENV)), PYTHON=program ($(PYTHON)), OPERATORS=cpu|cuda ($(OPERATORS))"
+
+setup:  ## make or update the environment in VENV (10 minutes the first time, then a second)
+	@$(PYTHON) tools/setup_env.py "$(VENV)"
+
+demo: setup  ## train, evaluate and draw a small detector on generated images
+	$(VENV)/bin/python tools/demo.py
+
+test: setup  ## run the tests
+	$(VENV)/bin/python -m pytest
+
+lint: setup  ## check style and layout
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: setup  ## lay the code out anew
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean:  ## remove build leftovers and caches (not VENV)
+	rm -rf build dist eca_mmdet.egg-info .pytest_cache .ruff_cache
+	find eca_mmdet tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
