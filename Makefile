@@ -4,6 +4,8 @@ PYTHON ?= python3
 # cpu or cuda: what mmcv's operators are compiled for; empty: what the machine has.
 OPERATORS ?=
 export OPERATORS
+# Operators for the CPU only cannot run on a GPU that torch sees.
+RUN = $(if $(filter cpu,$(OPERATORS)),CUDA_VISIBLE_DEVICES= )$(VENV)/bin/python
 
 .PHONY: help setup demo test lint format clean
 
@@ -15,10 +17,10 @@ setup:  ## make or update the environment in VENV (10 minutes the first time, th
 	@$(PYTHON) tools/setup_env.py "$(VENV)"
 
 demo: setup  ## train, evaluate and draw a small detector on generated images
-	$(VENV)/bin/python tools/demo.py
+	$(RUN) tools/demo.py
 
 test: setup  ## run the tests
-	$(VENV)/bin/python -m pytest
+	$(RUN) -m pytest
 
 lint: setup  ## check style and layout
 	$(VENV)/bin/ruff check .

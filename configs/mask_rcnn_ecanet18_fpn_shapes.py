@@ -6,8 +6,4 @@ _base_ = [
 ]
 model = dict(roi_head=dict(bbox_head=dict(num_classes=3), mask_head=dict(num_classes=3)))
 train_cfg = dict(max_epochs=4, val_interval=4)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=True, T_max=4, convert_to_iter_based=True),
-]
 default_hooks = dict(logger=dict(interval=20))

@@ -14,7 +14,7 @@ from .apis import load_backbone  # noqa: E402
 from .backbones import ECAResNet  # noqa: E402
 from .checkpoints import allow_training_state  # noqa: E402
 from .config import register_config_package  # noqa: E402
-from .engine import LearningRateHook, NonFiniteLossHook  # noqa: E402
+from .engine import LearningRateHook, NonFiniteLossHook, SafeResumeHook  # noqa: E402
 from .layers import ECALayer, eca_kernel_size  # noqa: E402
 
 register_config_package()
@@ -25,6 +25,7 @@ __all__ = [
     'ECAResNet',
     'LearningRateHook',
     'NonFiniteLossHook',
+    'SafeResumeHook',
     '__version__',
     'eca_kernel_size',
     'load_backbone',

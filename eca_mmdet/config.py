@@ -1,19 +1,24 @@
 """``eca_mmdet::name.py`` in a config's ``_base_``, from any folder.
 
 mmengine resolves ``package::path`` for the packages in its own table, and only
-for paths with a folder in them. Our configs lie flat, so the one function that
-splits such a name is extended for ours; all else is mmengine's.
+for paths with a folder in them; our configs lie flat. It also marks what such a
+config builds with the package's name as registry scope, and we have no registry of
+our own. So the two functions that decide this are extended for our name; all
+else is mmengine's.
 """
 
 import importlib
-from typing import Tuple
+from pathlib import Path
+from typing import Optional, Tuple
 
-from mmengine.config import utils
+from mmengine.config import Config, utils
 
 PACKAGE = 'eca_mmdet'
-# `from .utils import _get_package_and_cfg_path` gave each of these a name of its own.
-_USERS = ('mmengine.config.utils', 'mmengine.config.config', 'mmengine.hub.hub')
+CONFIGS = Path(__file__).parent / '.mim' / 'configs'
+SCOPE = 'mmdet'  # whose registries find mmdet's modules and, through their parent, ours
+
 _split_package = utils._get_package_and_cfg_path
+_get_cfg_path = Config._get_cfg_path
 
 
 def _split_package_or_ours(cfg_path: str) -> Tuple[str, str]:
@@ -21,8 +26,19 @@ def _split_package_or_ours(cfg_path: str) -> Tuple[str, str]:
     return (PACKAGE, path) if package == PACKAGE else _split_package(cfg_path)
 
 
+def _get_cfg_path_or_ours(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]:
+    package, _, path = cfg_path.partition('::')
+    if package != PACKAGE:
+        return _get_cfg_path(cfg_path, filename)
+    if not (CONFIGS / path).is_file():
+        known = sorted(config.name for config in CONFIGS.glob('*.py'))
+        raise FileNotFoundError(f'{cfg_path}: eca_mmdet has no such config; it has {known}')
+    return str(CONFIGS / path), SCOPE
+
+
 def register_config_package() -> None:
     """Teach mmengine to find ``eca_mmdet::...`` configs. Calling it again changes nothing."""
     utils.MODULE2PACKAGE.setdefault(PACKAGE, PACKAGE)
-    for name in _USERS:
+    Config._get_cfg_path = staticmethod(_get_cfg_path_or_ours)
+    for name in ('mmengine.config.utils', 'mmengine.hub.hub'):  # for mmengine.hub.get_config
         importlib.import_module(name)._get_package_and_cfg_path = _split_package_or_ours

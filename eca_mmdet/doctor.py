@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import List
 
-from .environment import OPERATORS, Fact, stack_facts
+from .environment import Fact, operators_remedy, stack_facts, tool
 
 MIN_FREE_GB = 5  # a 1x run keeps 12 checkpoints of about 350 MB
 DATA = {
     'data/coco': ('annotations/instances_val2017.json', 'ln -s /path/to/coco data/coco'),
-    'data/nuclei': ('annotations/val.json', 'python tools/nuclei_to_coco.py stage1_train data/nuclei'),
-    'data/shapes': ('annotations/instances_val2017.json', 'python tools/make_shapes.py data/shapes'),
+    'data/nuclei': ('annotations/val.json', f'{tool("nuclei_to_coco.py")} stage1_train data/nuclei'),
+    'data/shapes': ('annotations/instances_val2017.json', f'{tool("make_shapes.py")} data/shapes'),
 }
 """Folder to the file that shows it is there, and the command that makes it."""
 
@@ -30,14 +30,10 @@ def doctor_facts(root: Path = Path('.')) -> List[Fact]:
         facts += _cuda_facts()
     facts += [_cache_fact(), _disk_fact(root)]
     for folder, (file, remedy) in DATA.items():
-        found = (root / folder / file).is_file()
-        facts.append(
-            Fact(
-                folder,
-                'found' if found else 'not there (needed only by its configs)',
-                '' if found else remedy,
-            )
-        )
+        if (root / folder / file).is_file():
+            facts.append(Fact(folder, 'found'))
+        else:
+            facts.append(Fact(folder, 'not there; only its configs need it', remedy, optional=True))
     return facts
 
 
@@ -66,7 +62,7 @@ def _cuda_facts() -> List[Fact]:
         Fact(
             "mmcv's CUDA operators",
             f'compiled with CUDA {compiled}',
-            OPERATORS.replace('MMCV_WITH_OPS', 'FORCE_CUDA=1 MMCV_WITH_OPS')
+            operators_remedy().replace('MMCV_WITH_OPS', 'FORCE_CUDA=1 MMCV_WITH_OPS')
             if compiled == 'not available'
             else '',
         )
@@ -76,9 +72,8 @@ def _cuda_facts() -> List[Fact]:
 
 def _cache_fact() -> Fact:
     """torch keeps downloads and compiled code in its cache folder."""
-    cache = Path(
-        os.environ.get('TORCH_HOME', Path(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'torch'))
-    ).expanduser()
+    base = os.environ.get('XDG_CACHE_HOME', os.path.expanduser('~/.cache'))
+    cache = Path(os.environ.get('TORCH_HOME', os.path.join(base, 'torch')))
     folder = next(path for path in (cache, *cache.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -103,7 +98,8 @@ def doctor_table(facts: List[Fact]) -> str:
     width = max(len(fact.name) for fact in facts)
     lines = []
     for fact in facts:
-        lines.append(f'{"FAULT" if fact.remedy else "ok":5}  {fact.name:{width}}  {fact.found}')
+        state = 'ok' if not fact.remedy else 'none' if fact.optional else 'FAULT'
+        lines.append(f'{state:5}  {fact.name:{width}}  {fact.found}')
         if fact.remedy:
             lines.append(f'{"":5}  {"":{width}}  -> {fact.remedy}')
     return '\n'.join(lines)

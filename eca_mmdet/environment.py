@@ -6,14 +6,11 @@ when one of them is wrong, and ``tools/doctor.py`` prints them as a table.
 
 import importlib
 import importlib.metadata
+from pathlib import Path
 from typing import List, NamedTuple
 
 SETUP = 'make setup (or the steps under "Installation" in README.md)'
-OPERATORS = (
-    'reinstall mmcv with its operators against the installed torch: '
-    'MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps '
-    'mmcv==2.1.0'
-)
+OLDEST_TORCH = (2, 6)  # where torch.load began to refuse what could run code
 DISTRIBUTIONS = {
     'torch': ('torch',),
     'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
@@ -24,12 +21,20 @@ DISTRIBUTIONS = {
 """Import name to the distributions on the registry that provide it."""
 
 
+def tool(name: str) -> str:
+    """How to call one of the project's tools from here: by its place in the repository or wheel."""
+    if Path('tools', name).is_file():
+        return f'python tools/{name}'
+    return f'python {Path(__file__).parent / ".mim" / "tools" / name}'
+
+
 class Fact(NamedTuple):
     """One line of the check: what it is about, what was found, how to mend it."""
 
     name: str
     found: str
     remedy: str = ''  # empty where nothing is wrong
+    optional: bool = False  # whether the project does without it
 
 
 def installed(module: str) -> str:
@@ -42,10 +47,21 @@ def installed(module: str) -> str:
     return ''
 
 
+def operators_remedy() -> str:
+    """The command that compiles the operators of the mmcv that is installed."""
+    package = installed('mmcv').replace(' ', '==').replace('mmcv-lite', 'mmcv') or 'mmcv==2.1.0'
+    return (
+        'reinstall mmcv with its operators against the installed torch: MMCV_WITH_OPS=1 pip install '
+        f'--no-build-isolation --no-cache-dir --force-reinstall --no-deps {package}'
+    )
+
+
 def _import_fault(module: str) -> str:
     """Import ``module``; return the first line of what went wrong, or ''."""
     try:
-        importlib.import_module(module)
+        found = importlib.import_module(module)
+        if module == 'torch' and tuple(map(int, found.__version__.split('.')[:2])) < OLDEST_TORCH:
+            return 'older than 2.6, whose torch.load runs code from checkpoints'
     except Exception as error:  # a broken stack fails in its own ways: AssertionError, OSError, ...
         return f'{type(error).__name__}: {error}'.splitlines()[0]
     return ''
@@ -61,7 +77,7 @@ def stack_facts() -> List[Fact]:
         ('torch', SETUP),
         ('mmengine', SETUP + '; mmengine needs pkg_resources, that is setuptools<80'),
         ('mmcv', SETUP),
-        ('mmcv._ext', OPERATORS),
+        ('mmcv._ext', operators_remedy()),
         ('mmdet', 'install a combination that works: ' + SETUP),
         ('pycocotools', SETUP),
     ):

@@ -1,5 +1,7 @@
 """The package as an installer, mmengine and a user with a broken stack see it."""
 
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DATASETS, HOOKS, METRICS
 
 import eca_mmdet
 from eca_mmdet import environment
@@ -17,7 +20,11 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope='session')
 def wheel(tmp_path_factory):
     """The project's wheel, built from what the repository holds."""
-    target = tmp_path_factory.mktemp('wheel')
+    source, target = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
+    for name in ('setup.py', 'README.md', 'model-index.yml'):
+        shutil.copy(ROOT / name, source)
+    for name in ('eca_mmdet', 'configs', 'tools'):
+        shutil.copytree(ROOT / name, source / name, symlinks=True)
     command = [
         sys.executable,
         '-m',
@@ -28,15 +35,16 @@ def wheel(tmp_path_factory):
         '-q',
         '-w',
         target,
-        ROOT,
+        '.',
     ]
-    subprocess.run(list(map(str, command)), check=True, cwd=target)
+    subprocess.run(list(map(str, command)), check=True, cwd=source)
     return next(target.glob('eca_mmdet-*.whl'))
 
 
 def test_wheel__carries_configs_tools_and_index_as_files(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for path in [*ROOT.glob('configs/**/*.py'), *ROOT.glob('tools/*.py')]:
+    tools = [path for path in ROOT.glob('tools/*.py') if path.name != 'setup_env.py']
+    for path in [*ROOT.glob('configs/**/*.py'), *tools]:
         assert f'eca_mmdet/.mim/{path.relative_to(ROOT)}' in names
     assert {'eca_mmdet/.mim/model-index.yml', 'eca_mmdet/.mim/configs/metafile.yml'} <= set(names)
     assert not any(name.startswith(('tests/', 'configs/')) for name in names)
@@ -60,7 +68,7 @@ def test_installed_wheel__resolves_its_configs_from_any_folder(wheel, tmp_path):
     result = subprocess.run(
         [sys.executable, '-c', code],
         cwd=tmp_path,
-        env={'PYTHONPATH': str(site), 'PATH': '/usr/bin:/bin'},
+        env={**os.environ, 'PYTHONPATH': str(site)},
         capture_output=True,
         text=True,
     )
@@ -72,6 +80,22 @@ def test_base_of_other_packages__still_resolves(tmp_path):
     config = tmp_path / 'mine.py'
     config.write_text("_base_ = 'mmdet::_base_/schedules/schedule_1x.py'")
     assert Config.fromfile(config).train_cfg.max_epochs == 12
+
+
+@pytest.mark.parametrize('name', ['mask_rcnn_ecanet18_fpn_shapes.py', 'mask_rcnn_ecanet50_fpn_1x.py'])
+def test_derived_config__builds_its_parts_through_mmdets_registries(tmp_path, name, shapes, capfd):
+    """mmengine marks what another package's config builds with that package's name as scope."""
+    config = tmp_path / 'mine.py'
+    config.write_text(f"_base_ = 'eca_mmdet::{name}'")
+    cfg = Config.fromfile(config)
+    for hook in cfg.custom_hooks:
+        assert HOOKS.build(hook) is not None
+    if 'shapes' in name:
+        cfg.val_dataloader.dataset.data_root = str(shapes)
+        cfg.val_evaluator.ann_file = f'{shapes}/annotations/instances_val2017.json'
+        assert len(DATASETS.build(cfg.val_dataloader.dataset)) == 4
+        METRICS.build(cfg.val_evaluator)
+    assert 'not installed' not in ''.join(capfd.readouterr())
 
 
 def test_unknown_config__is_a_missing_file(tmp_path):
@@ -117,7 +141,7 @@ def test_import__without_operators_says_so_in_a_new_process(tmp_path):
     (tmp_path / 'sitecustomize.py').write_text("import sys; sys.modules['mmcv._ext'] = None")
     result = subprocess.run(
         [sys.executable, '-c', 'import eca_mmdet'],
-        env={'PYTHONPATH': f'{tmp_path}:{ROOT}', 'PATH': '/usr/bin:/bin'},
+        env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{ROOT}'},
         capture_output=True,
         text=True,
     )

@@ -24,4 +24,4 @@ def test_coco_mini__trains_evaluates_and_resumes(coco_mini, tmp_path, detector):
     train([*arguments, *scale, 'train_cfg.max_epochs=2', *['--resume']])
     checkpoint = read_checkpoint(tmp_path / 'epoch_2.pth')
     assert checkpoint['meta']['iter'] == 4
-    assert 'coco/bbox_mAP' in ''.join(path.read_text() for path in tmp_path.glob('*/vis_data/scalars.json'))
+    assert 'coco/bbox_mAP' in ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))

@@ -41,7 +41,6 @@ def main(argv=None):
     training = list(options)
     if args.epochs:
         training += [f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_interval={args.epochs}']
-        training += [f'param_scheduler.1.T_max={args.epochs}']
     seconds = run('1 of 3: draw the data', 'make_shapes.py', data, '--train', args.train, '--val', args.val)
     seconds += run('2 of 3: train', 'train.py', CONFIG, '--work-dir', work, '--seed', 0, *training)
     checkpoint = Path((work / 'last_checkpoint').read_text().strip())

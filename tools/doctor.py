@@ -22,8 +22,7 @@ def main():
         sys.exit(f'error: {error}; run make setup (or the steps under "Installation" in README.md)')
     facts = doctor_facts()
     print(doctor_table(facts))
-    # Data that is not there concerns only the configs that use it.
-    return int(any(fact.remedy and not fact.name.startswith('data/') for fact in facts))
+    return int(any(fact.remedy and not fact.optional for fact in facts))
 
 
 if __name__ == '__main__':

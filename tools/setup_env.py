@@ -184,8 +184,8 @@ def make(venv: Path, todo: Todo, asked: str, wanted: dict, lock: int) -> None:
     except BaseException as error:
         if not isinstance(error, running.StepFailed):  # whose message names the log
             installer.log.unlink()
-        gone = 'what was made of it has been removed'
-        say(f'{shown(venv)}: {gone if todo is Todo.ANEW else "incomplete, the next call makes it anew"}')
+        if todo is not Todo.ANEW:
+            say(f'{shown(venv)} is incomplete: the next call makes it anew')
         raise
 
 

@@ -1,9 +1,9 @@
 """What a script calls: preparing and checking a run, loading converted weights."""
 
-from .checks import check_run
+from .checks import check_fits, check_run
 from .config import load_config, set_work_dir
 from .errors import user_errors
-from .evaluate import check_fits, evaluate, prepare_evaluation
+from .evaluate import evaluate, prepare_evaluation
 from .load import load_backbone
 
 __all__ = [

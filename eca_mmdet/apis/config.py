@@ -1,7 +1,7 @@
 """From a config file and command-line options to the config of one run."""
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 from mmengine.config import Config
 from mmengine.hub import get_config
@@ -24,30 +24,49 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     if '::' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'{path}: no such config; see the configs folder for those of this project')
     cfg = get_config(path) if '::' in path else Config.fromfile(path)
-    old_root = cfg.get('data_root')
     options = dict(options or {})
     if 'data_root' in options:
         options['data_root'] = str(options['data_root']).rstrip('/') + '/'
+        _move_data_root(cfg, options['data_root'])
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
         raise ValueError(f'--cfg-options do not fit the config: {error}') from None
-    if 'data_root' in options and old_root:
-        for key in list(cfg):
-            if key.endswith(('dataloader', 'evaluator')):
-                cfg[key] = _replace_root(cfg[key], old_root, options['data_root'])
     return cfg
 
 
+def _move_data_root(cfg: Config, new: str) -> None:
+    """Replace the config's data root in its data sets and in its evaluators' files."""
+    parts = [key for key in cfg if key.endswith(('dataloader', 'evaluator'))]
+    roots = {root for key in parts for root in _data_roots(cfg[key])}
+    old = cfg.get('data_root') or (roots.pop() if len(roots) == 1 else None)
+    if not old:
+        raise ValueError(
+            f'data_root cannot be set: the config has no data_root and its data sets have {sorted(roots)}; '
+            'set that of each data set, such as train_dataloader.dataset.data_root'
+        )
+    for key in parts:
+        cfg[key] = _replace_root(cfg[key], old.rstrip('/'), new)
+
+
+def _data_roots(node: Any) -> Iterator[str]:
+    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if name == 'data_root' and isinstance(value, str):
+            yield value
+        elif isinstance(value, (dict, list, tuple)):
+            yield from _data_roots(value)
+
+
 def _replace_root(node: Any, old: str, new: str) -> Any:
-    """Replace ``old`` in the data roots and annotation files below a config node."""
+    """Replace the folder ``old`` in the data roots and annotation files below a config node."""
     if isinstance(node, (list, tuple)):
         return type(node)(_replace_root(item, old, new) for item in node)
     if not isinstance(node, dict):
         return node
     for key, value in node.items():
-        if key in ('data_root', 'ann_file') and isinstance(value, str) and value.startswith(old):
-            node[key] = new + value[len(old) :]
+        if key in ('data_root', 'ann_file') and isinstance(value, str):
+            if f'{value}/'.startswith(f'{old}/'):
+                node[key] = new + value[len(old) :].lstrip('/')
         else:
             node[key] = _replace_root(value, old, new)
     return node

@@ -4,7 +4,7 @@ import sys
 from contextlib import contextmanager
 from typing import Iterator, Tuple, Type
 
-USER_ERRORS = (ValueError, KeyError, FileNotFoundError, FileExistsError, PermissionError)
+USER_ERRORS = (ValueError, KeyError, OSError)
 
 
 @contextmanager

@@ -1,21 +1,20 @@
 """Evaluate a checkpoint of a detector: COCO results, JSON, pictures."""
 
-from copy import deepcopy
+import os
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from ..checkpoints.io import read_checkpoint
+from ..checkpoints.io import check_target
 from ..evaluation import collect_results, explain_empty, results_table, split_by_type, write_results
 from ..visualization import write_overview
+from .checks import check_fits
 
 
 class _DetectionCount(Hook):
@@ -50,6 +49,7 @@ def prepare_evaluation(
 
     Raises:
         ValueError: If ``out`` has another ending, or the checkpoint does not fit the model.
+        OSError: If a result could not be written.
     """
     if out and not out.endswith(('.json', '.pkl')):
         raise ValueError(f'--out is a .json file (results) or a .pkl file (predictions), got {out}')
@@ -62,6 +62,8 @@ def prepare_evaluation(
         cfg.show_dir = str(Path(show_dir).resolve())
         cfg.default_hooks.visualization.update(draw=True, test_out_dir=cfg.show_dir)
     cfg.results_file = out if out and out.endswith('.json') else str(Path(cfg.work_dir, 'results.json'))
+    for path in filter(None, (cfg.results_file, out, show_dir and Path(show_dir, 'x.jpg'))):
+        check_target(path, overwrite=True)
     return check_fits(cfg, checkpoint)
 
 
@@ -84,7 +86,7 @@ def evaluate(cfg: Config, trained_iters: Optional[int] = None) -> Dict[str, Any]
     images, detections = seen.tolist()
     if runner.rank == 0:
         about = dict(
-            config=cfg.filename,
+            config=os.path.relpath(cfg.filename),
             checkpoint=cfg.load_from,
             images=images,
             detections=detections,
@@ -100,48 +102,3 @@ def evaluate(cfg: Config, trained_iters: Optional[int] = None) -> Dict[str, Any]
             write_overview(pictures[:6], Path(cfg.work_dir, 'overview.jpg'))
             print(f'pictures: {cfg.show_dir}, the first six in {cfg.work_dir}/overview.jpg')
     return results
-
-
-def check_fits(cfg: Config, path: str) -> Dict[str, Any]:
-    """Check that a checkpoint holds every tensor of a config's model, in shape and finite.
-
-    mmengine loads non-strictly and evaluates what is missing with random weights.
-
-    Args:
-        cfg: The config; its model is built without memory or initialisation.
-        path: Checkpoint file of the whole detector.
-
-    Returns:
-        The checkpoint's entries beside its tensors.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a checkpoint, or a tensor is missing, of another shape, or
-            not finite.
-    """
-    checkpoint = read_checkpoint(path)
-    if not isinstance(checkpoint, dict):
-        raise ValueError(f'{path} holds a {type(checkpoint).__name__}, not the checkpoint of a detector')
-    saved = checkpoint.get('state_dict', checkpoint)
-    saved = {key.removeprefix('module.'): value for key, value in saved.items()}
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    with torch.device('meta'):
-        own = MODELS.build(deepcopy(cfg.model)).state_dict()
-    missing = [key for key in own if key not in saved and not key.endswith('num_batches_tracked')]
-    shapes = [
-        f'{key}: {tuple(saved[key].shape)} in the file, {tuple(own[key].shape)} in the model'
-        for key in own
-        if key in saved and saved[key].shape != own[key].shape
-    ]
-    if missing or shapes:
-        raise ValueError(
-            f'{path} does not fit the config: {len(missing)} of {len(own)} tensors missing {missing[:3]}, '
-            f'{len(shapes)} of another shape {shapes[:3]}. Is it the checkpoint of another config, or a '
-            'backbone without its detector?'
-        )
-    broken = [k for k in own if k in saved and saved[k].is_floating_point() and not saved[k].isfinite().all()]
-    if broken:
-        raise ValueError(
-            f'{path} holds NaN or infinity in {len(broken)} tensors {broken[:3]}: training diverged'
-        )
-    return {key: value for key, value in checkpoint.items() if key not in ('state_dict', 'optimizer')}

@@ -140,29 +140,37 @@ class ECAResNet(ResNet):
         super().train(mode)
         return self
 
-    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args) -> None:
-        # mmengine loads pretrained weights non-strictly: it warns of a tensor that does not fit
-        # and trains on without it. Sizes that differ mean other weights, so this is an error.
+    def check_weights(self, state_dict: Dict[str, Tensor], prefix: str = '') -> None:
+        """Refuse weights of another network.
+
+        mmengine loads pretrained weights non-strictly: it warns of a tensor that does not
+        fit and trains on without it. Other kernel sizes mean other weights, and not one
+        matching name means another naming, so both are errors here.
+
+        Args:
+            state_dict: The tensors to load.
+            prefix: What stands before the backbone's names in it.
+
+        Raises:
+            ValueError: In these two cases.
+        """
         found = checkpoint_kernel_sizes(state_dict, prefix)
-        wrong = {
-            stage: sizes
-            for stage, sizes in found.items()
-            if stage < self.num_stages and sizes != [self.eca_kernel_sizes[stage]]
-        }
-        if wrong:
+        own = {stage: [size] for stage, size in enumerate(self.eca_kernel_sizes)}
+        if any(sizes != own[stage] for stage, sizes in found.items() if stage in own):
             raise ValueError(
-                'the checkpoint has ECA kernel sizes '
-                f'{_describe(found)}, this backbone was built with '
-                f'{_describe({i: [k] for i, k in enumerate(self.eca_kernel_sizes)})}; '
-                'set eca_kernel_sizes of the backbone to those of the checkpoint'
+                f'the checkpoint has ECA kernel sizes {_describe(found)}, this backbone was built with '
+                f'{_describe(own)}; set eca_kernel_sizes of the backbone to those of the checkpoint'
             )
-        own = self.state_dict(keep_vars=True)
-        if not prefix and not any(key in own for key in state_dict):
+        names = self.state_dict(keep_vars=True)
+        if not prefix and not any(key in names for key in state_dict):
             raise ValueError(
-                f'none of the {len(own)} tensors of ECAResNet is in the checkpoint, whose names '
+                f'none of the {len(names)} tensors of ECAResNet is in the checkpoint, whose names '
                 f'start like {sorted(state_dict)[:3]}; convert it with tools/convert_weights.py, or '
                 "name the part to load with init_cfg=dict(..., prefix='backbone.')"
             )
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args) -> None:
+        self.check_weights(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -181,7 +189,7 @@ def checkpoint_kernel_sizes(state_dict: Dict[str, Tensor], prefix: str = '') -> 
     sizes: Dict[int, set] = {}
     for key, value in state_dict.items():
         match = pattern.fullmatch(key)
-        if match:
+        if match and value.dim() == 3:
             sizes.setdefault(int(match[1]) - 1, set()).add(value.shape[-1])
     return {stage: sorted(sizes[stage]) for stage in sorted(sizes)}
 

@@ -11,7 +11,7 @@ import pickle
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Dict, List, Tuple, Union
 
 import numpy as np
 import torch
@@ -98,6 +98,33 @@ def read_checkpoint(path: Union[str, Path]) -> Any:
         raise ValueError(_not_a_checkpoint(path)) from None
 
 
+def unwrap(checkpoint: Any) -> Tuple[Dict[str, torch.Tensor], List[str]]:
+    """Find the tensors of a checkpoint.
+
+    Returns:
+        The state dict, and the names of the entries beside it.
+
+    Raises:
+        ValueError: If there is none, or an entry of it is not a finite tensor with a name.
+    """
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'a checkpoint is a dict of tensors, this file holds a {type(checkpoint).__name__}')
+    state_dict, beside = checkpoint, []
+    if isinstance(checkpoint.get('state_dict'), dict):
+        state_dict = checkpoint['state_dict']
+        beside = [str(key) for key in checkpoint if key != 'state_dict']
+    wrong = [k for k, v in state_dict.items() if not isinstance(k, str) or not isinstance(v, torch.Tensor)]
+    if wrong or not state_dict:
+        raise ValueError(
+            'no state dict found: expected tensors by name, at the top or under "state_dict"; '
+            f'found {wrong[:5] or "nothing"}'
+        )
+    broken = [k for k, v in state_dict.items() if v.is_floating_point() and not v.isfinite().all()]
+    if broken:
+        raise ValueError(f'these tensors hold NaN or infinity, the file is damaged: {broken[:5]}')
+    return dict(state_dict), beside
+
+
 def _not_a_checkpoint(path: Path) -> str:
     with open(path, 'rb') as file:
         head = file.read(64)
@@ -131,6 +158,7 @@ def write_checkpoint(checkpoint: Any, path: Union[str, Path], overwrite: bool = 
     Raises:
         FileExistsError: If the target exists and ``overwrite`` is false.
         PermissionError: If the target's folder cannot be written.
+        OSError: If the disk is full.
     """
     path = check_target(path, overwrite)
     try:
@@ -145,6 +173,8 @@ def write_checkpoint(checkpoint: Any, path: Union[str, Path], overwrite: bool = 
         os.umask(umask)
         os.chmod(partial, 0o666 & ~umask)  # mkstemp's 0600 would surprise whoever shares the file
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(partial)
+        if isinstance(error, RuntimeError):  # torch's word for a full disk
+            raise OSError(f'cannot write {path}: {error}') from None
         raise

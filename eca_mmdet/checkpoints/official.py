@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..backbones.eca_resnet import ECAResNet, checkpoint_kernel_sizes
+from .io import unwrap
 
 RENAMED = ((r'^module\.', ''),)
 """Ordered (pattern, replacement) pairs."""
@@ -27,33 +28,6 @@ class Conversion(NamedTuple):
     renamed: List[Tuple[str, str]]
     dropped: List[str]
     added: List[str]
-
-
-def unwrap(checkpoint: Any) -> Tuple[Dict[str, Tensor], List[str]]:
-    """Find the tensors of a checkpoint.
-
-    Returns:
-        The state dict, and the names of the entries beside it.
-
-    Raises:
-        ValueError: If there is none, or an entry of it is not a finite tensor.
-    """
-    if not isinstance(checkpoint, dict):
-        raise ValueError(f'a checkpoint is a dict of tensors, this file holds a {type(checkpoint).__name__}')
-    state_dict, beside = checkpoint, []
-    if isinstance(checkpoint.get('state_dict'), dict):
-        state_dict = checkpoint['state_dict']
-        beside = [str(key) for key in checkpoint if key != 'state_dict']
-    wrong = [str(key) for key, value in state_dict.items() if not isinstance(value, Tensor)]
-    if wrong or not state_dict:
-        raise ValueError(
-            'no state dict found: expected tensors by name, at the top or under "state_dict"; '
-            f'found {wrong[:5] or "nothing"}'
-        )
-    broken = [k for k, v in state_dict.items() if v.is_floating_point() and not v.isfinite().all()]
-    if broken:
-        raise ValueError(f'these tensors hold NaN or infinity, the file is damaged: {broken[:5]}')
-    return dict(state_dict), beside
 
 
 def convert_official(checkpoint: Any) -> Conversion:

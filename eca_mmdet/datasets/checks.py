@@ -27,6 +27,9 @@ def check_datasets(cfg: Config, splits: Sequence[str]) -> None:
             if 'ann_file' in dataset:
                 classes = _check_dataset(dataset, split)
                 _check_heads(cfg.model, classes, split)
+        evaluators = cfg.get(f'{split}_evaluator') or []
+        for evaluator in [evaluators] if isinstance(evaluators, dict) else evaluators:
+            _check_evaluator(evaluator, cfg[f'{split}_dataloader']['dataset'], split)
 
 
 def _datasets(node: dict) -> Iterator[dict]:
@@ -53,8 +56,8 @@ def _check_dataset(dataset: dict, split: str) -> Tuple[str, ...]:
         there = sorted(str(path.relative_to(root)) for path in root.glob('**/*.json'))[:8]
         raise FileNotFoundError(
             f'annotation file {ann_file} of the {split} set: no such file. JSON files in {root}: '
-            f'{there or "none"}. Choose one with --cfg-options '
-            f'{split}_dataloader.dataset.ann_file=NAME'
+            f'{there or "none"}. Choose one with --cfg-options {split}_dataloader.dataset.ann_file=NAME'
+            + (f' {split}_evaluator.ann_file={root}/NAME' if split != 'train' else '')
         )
     annotations = read_annotations(ann_file)
     classes = _classes(dataset)
@@ -91,6 +94,18 @@ def read_annotations(path: Path) -> dict:
     return content
 
 
+def _check_evaluator(evaluator: dict, dataset: dict, split: str) -> None:
+    """An evaluator that reads other annotations than the data set compares with the wrong truth."""
+    if not evaluator.get('ann_file') or 'ann_file' not in dataset:
+        return
+    wanted = Path(dataset.get('data_root') or '', dataset['ann_file'])
+    if Path(evaluator['ann_file']).resolve() != wanted.resolve():
+        raise ValueError(
+            f'{split}_evaluator.ann_file is {evaluator["ann_file"]}, its data set reads {wanted}: '
+            f'set --cfg-options {split}_evaluator.ann_file={wanted}'
+        )
+
+
 def _classes(dataset: dict) -> Tuple[str, ...]:
     classes = (dataset.get('metainfo') or {}).get('classes')
     if classes is None:
@@ -109,6 +124,12 @@ def _check_classes(classes: Tuple[str, ...], annotations: dict, ann_file: Path, 
             f'{"  # and so on" if len(names) > 3 else ""}\n'
             f'in its data sets and num_classes={len(names)} in its heads; '
             'configs/mask_rcnn_ecanet18_fpn_nuclei.py is an example'
+        )
+    ordered = tuple(name for name in names if name in classes)
+    if ordered != classes:
+        raise ValueError(
+            f'{ann_file} lists the classes of the {split} set in another order or twice, and mmdet numbers '
+            f'them by that order; write a config with\n    metainfo = dict(classes={ordered!r})'
         )
     extra = [name for name in names if name not in classes]
     if extra:

@@ -7,7 +7,7 @@ image, ``ID/images/ID.png`` and one binary PNG a nucleus in ``ID/masks/``.
 import json
 import shutil
 from pathlib import Path
-from typing import List, Union
+from typing import Any, Dict, List, Union
 
 import cv2
 import numpy as np
@@ -41,12 +41,14 @@ def convert_nuclei(src: Union[str, Path], dst: Union[str, Path], val: int = 120,
     splits = {'train': [], 'val': []}
     for index, path in enumerate(images):
         splits['val' if index in chosen else 'train'].append(path)
-    for split, paths in splits.items():
-        _write_split(paths, dst, split)
+    content = {split: _copy_split(paths, dst / split) for split, paths in splits.items()}
+    (dst / 'annotations').mkdir()  # last: a run that was interrupted can be repeated
+    for split, coco in content.items():
+        (dst / 'annotations' / f'{split}.json').write_text(json.dumps(coco))
 
 
-def _write_split(paths: List[Path], dst: Path, split: str) -> None:
-    (dst / split).mkdir(parents=True, exist_ok=True)
+def _copy_split(paths: List[Path], folder: Path) -> Dict[str, Any]:
+    folder.mkdir(parents=True, exist_ok=True)
     coco = dict(
         info=dict(description='nuclei, Data Science Bowl 2018 stage 1 train (Broad Institute, CC0)'),
         images=[],
@@ -55,15 +57,14 @@ def _write_split(paths: List[Path], dst: Path, split: str) -> None:
     )
     for image_id, path in enumerate(track_iter_progress(paths), 1):
         name = f'{path.stem[:16]}.png'
-        shutil.copyfile(path, dst / split / name)
+        shutil.copyfile(path, folder / name)
         for mask_path in sorted(path.parent.parent.glob('masks/*.png')):
             mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE) > 0
             if mask.any():
                 coco['annotations'].append(_annotation(mask, len(coco['annotations']) + 1, image_id))
         height, width = cv2.imread(str(path)).shape[:2]
         coco['images'].append(dict(id=image_id, file_name=name, height=height, width=width))
-    (dst / 'annotations').mkdir(exist_ok=True)
-    (dst / 'annotations' / f'{split}.json').write_text(json.dumps(coco))
+    return coco
 
 
 def _annotation(mask: np.ndarray, identity: int, image_id: int) -> dict:

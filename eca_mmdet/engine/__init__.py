@@ -1,5 +1,5 @@
 """What takes part in a training run."""
 
-from .hooks import LearningRateHook, NonFiniteLossError, NonFiniteLossHook
+from .hooks import LearningRateHook, NonFiniteLossError, NonFiniteLossHook, SafeResumeHook
 
-__all__ = ['LearningRateHook', 'NonFiniteLossError', 'NonFiniteLossHook']
+__all__ = ['LearningRateHook', 'NonFiniteLossError', 'NonFiniteLossHook', 'SafeResumeHook']

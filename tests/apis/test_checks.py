@@ -2,7 +2,10 @@ import json
 import shutil
 
 import pytest
+import torch
+from mmdet.registry import MODELS
 
+from eca_mmdet import ECAResNet
 from eca_mmdet.apis import check_run, load_config
 
 CONFIG = 'eca_mmdet::mask_rcnn_ecanet18_fpn_shapes.py'
@@ -67,6 +70,35 @@ def test_faulty_data__is_named_at_once_with_the_way_out(data, fault, error, mess
         check_run(cfg, 'train')
 
 
+def test_weights_of_other_sizes__are_refused_before_the_data_is_read(data, tmp_path):
+    cfg = run_config(data)
+    path = tmp_path / 'backbone.pth'
+    torch.save(dict(state_dict=ECAResNet(18, eca_kernel_sizes=5).state_dict()), path)
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(path))
+    shutil.rmtree(data)
+    with pytest.raises(
+        ValueError, match=r'sizes \(5, 5, 5, 5\), this backbone was built with \(3, 5, 7, 7\)'
+    ):
+        check_run(cfg, 'train')
+
+
+def test_classes_in_another_order__are_refused(data):
+    cfg = run_config(data)
+    for split in ('train', 'val'):
+        cfg[f'{split}_dataloader'].dataset.metainfo.classes = ('square', 'circle', 'triangle')
+    with pytest.raises(ValueError, match=r"(?s)another order .*classes=\('circle', 'square', 'triangle'\)"):
+        check_run(cfg, 'train')
+
+
+def test_evaluator_of_other_annotations__is_refused(data):
+    cfg = run_config(data, **{'val_dataloader.dataset.ann_file': 'annotations/instances_train2017.json'})
+    cfg.val_dataloader.dataset.data_prefix.img = 'train2017/'
+    with pytest.raises(
+        ValueError, match='val_evaluator.ann_file is .*its data set reads .*instances_train2017'
+    ):
+        check_run(cfg, 'train')
+
+
 def test_num_classes__must_be_that_of_the_data(data):
     cfg = run_config(data, **{'model.roi_head.mask_head.num_classes': 80})
     with pytest.raises(ValueError, match=r'model.roi_head.mask_head.num_classes is 80, .* 3 classes'):
@@ -78,7 +110,7 @@ def test_missing_weights__say_how_to_get_them_or_do_without(data):
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='weights/none.pth')
     with pytest.raises(FileNotFoundError) as error:
         check_run(cfg, 'train')
-    for text in ('weights/none.pth of model.backbone', 'tools/convert_weights.py DOWNLOADED weights/none.pth',
+    for text in ('weights/none.pth of model.backbone', 'convert_weights.py DOWNLOADED weights/none.pth',
                  'model.backbone.init_cfg=None', 'model.backbone.frozen_stages=-1'):  # fmt: skip
         assert text in str(error.value)
 
@@ -87,7 +119,8 @@ def test_missing_weights__do_not_matter_to_a_resume(data):
     cfg = run_config(data)
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='weights/none.pth')
     checkpoint = data / 'epoch_1.pth'
-    checkpoint.touch()
+    model = MODELS.build({**cfg.model, 'backbone': {**cfg.model.backbone, 'init_cfg': None}})
+    torch.save(dict(state_dict=model.state_dict(), meta={}, message_hub={}, optimizer={}), checkpoint)
     cfg.resume, cfg.load_from = True, str(checkpoint)
     check_run(cfg, 'train')
     assert cfg.model.backbone.init_cfg is None

@@ -21,6 +21,24 @@ def test_data_root__leaves_a_data_set_with_another_root_alone():
     assert cfg.val_dataloader.dataset.data_root == '/new/'
 
 
+def test_data_root__is_set_where_the_config_has_none_at_the_top(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text(
+        "train_dataloader = dict(dataset=dict(data_root='old/', ann_file='a.json'))\n"
+        "val_evaluator = [dict(ann_file='old/b.json'), dict(ann_file='older/c.json')]\n"
+    )
+    cfg = load_config(str(config), dict(data_root='/new'))
+    assert cfg.train_dataloader.dataset.data_root == '/new/'
+    assert [item.ann_file for item in cfg.val_evaluator] == ['/new/b.json', 'older/c.json']
+
+
+def test_data_root__that_reaches_nothing_is_an_error(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text('x = 1')
+    with pytest.raises(ValueError, match='data_root cannot be set'):
+        load_config(str(config), dict(data_root='/new'))
+
+
 def test_options__are_not_changed():
     options = dict(data_root='/new')
     load_config(CONFIG, options)

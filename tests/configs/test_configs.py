@@ -77,14 +77,14 @@ def test_released_configs__train_one_step_and_predict(name):
     with_mask = name.startswith('mask')
     inputs = demo_mm_inputs(2, [[3, 64, 96], [3, 80, 64]], num_classes=80, with_mask=with_mask)
     data = model.data_preprocessor(inputs, training=True)
-    loss, terms = model.parse_losses(model.loss(**data))
+    loss, terms = model.parse_losses(model(**data, mode='loss'))
     loss.backward()
     assert all(value.isfinite() for value in terms.values())
     assert ('loss_mask' in terms) == with_mask
     assert model.backbone.layer3[0].eca.conv.weight.grad.isfinite().all()
     with torch.no_grad():
         data = model.eval().data_preprocessor(inputs, training=False)
-        results = model.predict(**data)
+        results = model(**data, mode='predict')
     assert len(results) == 2
     assert ('masks' in results[0].pred_instances) == with_mask
 

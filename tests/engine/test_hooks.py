@@ -99,6 +99,15 @@ def test_resume__follows_the_configs_schedule_as_an_uninterrupted_run(tmp_path, 
     assert parts == pytest.approx(whole[4:])
 
 
+def test_resume__with_another_batch_size_counts_its_own_iterations(tmp_path):
+    schedule = dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True)
+    runner(tmp_path, values=[1.0] * 8, batch_size=1, epochs=2, param_scheduler=schedule).train()
+    run = runner(tmp_path, values=[1.0] * 8, batch_size=4, epochs=4, param_scheduler=schedule, resume=True)
+    run.register_hook(_Recorder(rates := []))
+    run.train()
+    assert rates[0] == pytest.approx(0.02 * 2 / 2)  # half of the schedule, at twice the scaled rate
+
+
 def test_resume__at_the_same_rate_changes_nothing(tmp_path):
     runner(tmp_path, lr=0.01, epochs=3).train()
     resumed = runner(tmp_path, lr=0.01, epochs=4, resume=True)

@@ -1,5 +1,6 @@
 """The set-up of the environment, with the steps that would install something replaced."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -63,7 +64,8 @@ def test_folder_of_another_maker_is_refused_unchanged(venv):
     (venv / 'lib').mkdir(parents=True)
     (venv / 'pyvenv.cfg').write_text('home = /usr/bin\n')
     script = [sys.executable, str(TOOLS / 'setup_env.py'), str(venv)]
-    done = subprocess.run(script, check=False, capture_output=True, text=True)
+    env = {**os.environ, 'CXX': 'no-compiler'}  # were it not refused, it would go no further
+    done = subprocess.run(script, check=False, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert 'was not made by this set-up' in done.stderr
     assert 'VENV=' in done.stderr
@@ -92,6 +94,17 @@ def test_failed_update_is_made_anew_by_the_next_call(venv, monkeypatch):
     assert setup_env.main([str(venv)]) == 0
     assert not (venv / 'half').exists()
     assert not (venv / venv_state.MARKER).exists()
+
+
+def test_environment_that_another_run_has_just_made_is_not_made_again(venv, monkeypatch):
+    @contextlib.contextmanager
+    def waited(path):
+        complete(path)
+        yield 0
+
+    monkeypatch.setattr(venv_state, 'locked', waited)
+    fill_with(monkeypatch, fail)
+    assert setup_env.main([str(venv)]) == 0
 
 
 def test_operators_are_built_against_the_installed_torch_never_from_a_cache(venv, monkeypatch):
@@ -153,8 +166,8 @@ def test_signal_ends_all_processes_and_leaves_nothing(venv, tmp_path, number, co
     assert list(tmp_path.iterdir()) == []
 
 
-def test_run_that_was_killed_is_begun_anew_once_its_command_has_ended(venv, monkeypatch):
-    run = begin(venv, f'touch {venv}/begun; sleep 1; touch {venv}/late')
+def test_run_that_was_killed_is_begun_anew_once_its_command_has_ended(venv, tmp_path, monkeypatch):
+    run = begin(venv, f'touch {venv}/begun; sleep 1; touch {tmp_path}/ended')
     wait_for(venv / 'begun')
     run.kill()
     run.wait()
@@ -162,4 +175,5 @@ def test_run_that_was_killed_is_begun_anew_once_its_command_has_ended(venv, monk
     assert state_of(venv) is Todo.ANEW
     fill_with(monkeypatch, lambda installer, todo: None)
     assert setup_env.main([str(venv)]) == 0
+    assert (tmp_path / 'ended').exists()  # the command held the lock
     assert sorted(os.listdir(venv)) == ['setup-stamp.json', 'setup.log']

@@ -54,20 +54,22 @@ class Progress:
     def __init__(self, title: str, stream=None, clock=time.monotonic) -> None:
         self.title, self.stream, self.clock = title, stream or sys.stdout, clock
         self.start = self.printed = clock()
-        self.done = self.total = 0
+        self.done = self.total = self.counted = 0
 
     def read(self, text: str) -> None:
         """Take the newest of ninja's counts in ``text``, where there are any."""
         counts = COUNTS.findall(text)
         if counts:
             self.done, self.total = map(int, counts[-1])
+            self.counted = self.clock() - self.start
 
     def line(self) -> str:
         """The line as of now."""
         passed = self.clock() - self.start
         if not self.done:
             return f'{self.title}, {_minutes(passed)}'
-        left = passed * (self.total - self.done) / self.done
+        # Counted down between two counts, instead of growing with the time that has passed.
+        left = max(0, self.counted * self.total / self.done - passed)
         return f'{self.title} {self.done}/{self.total}, {_minutes(passed)}, about {_minutes(left)} left'
 
     def show(self) -> None:

@@ -106,6 +106,7 @@ def under_construction(venv: Path, anew: bool) -> Iterator[None]:
         yield
     except BaseException:
         if anew:
+            print(f'removing the half-made {venv}', flush=True)  # thousands of files: it takes a while
             remove(venv)
         raise
     (venv / MARKER).unlink()

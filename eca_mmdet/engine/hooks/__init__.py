@@ -2,5 +2,6 @@
 
 from .learning_rate import LearningRateHook
 from .non_finite import NonFiniteLossError, NonFiniteLossHook
+from .safe_resume import SafeResumeHook
 
-__all__ = ['LearningRateHook', 'NonFiniteLossError', 'NonFiniteLossHook']
+__all__ = ['LearningRateHook', 'NonFiniteLossError', 'NonFiniteLossHook', 'SafeResumeHook']

@@ -8,11 +8,16 @@ from typing import Any, Dict, List
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-# mmdet's 1x schedules: SGD at 0.02 for 16 images (linear rule, arXiv 1706.02677).
-REFERENCE_RATE = 0.02 / 16
+
+def linear_rule(runner: Runner) -> float:
+    """SGD's rate for this batch (arXiv 1706.02677): mmdet's 0.02 for 16 images, single-stage 0.01."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    single_stage = hasattr(model, 'bbox_head')
+    return (0.01 if single_stage else 0.02) / 16 * images_per_step(runner)
 
 
 def images_per_step(runner: Runner) -> int:
@@ -35,7 +40,7 @@ def state_rate(runner: Runner) -> str:
         if scaling.get('enable')
         else 'as in the config, not scaled'
     )
-    steps = f' x {accumulated} accumulated steps' if accumulated > 1 else ''
+    steps = f' x {accumulated} accumulated steps, which the rate is not scaled for' if accumulated > 1 else ''
     return (
         f'learning rate {shown} ({state}), effective batch {batch} '
         f'({get_world_size()} process(es) x {per_gpu} images{steps})'
@@ -47,7 +52,7 @@ def above_linear_rule(runner: Runner) -> float:
     if type(runner.optim_wrapper.optimizer).__name__ != 'SGD':
         return 0
     rate = max(group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups)
-    return rate / (REFERENCE_RATE * images_per_step(runner))
+    return rate / linear_rule(runner)
 
 
 @HOOKS.register_module()
@@ -97,10 +102,10 @@ class LearningRateHook(Hook):
         state = state_rate(runner)
         print_log(state[0].upper() + state[1:], logger='current')
         excess = above_linear_rule(runner)
-        if excess > 2:
+        if excess > 1.9:
             print_log(
                 f'This rate is {excess:.1f} times that of the linear rule for SGD '
-                f'({REFERENCE_RATE * images_per_step(runner):g} for this batch); training may diverge.',
+                f'({linear_rule(runner):g} for this batch); training may diverge.',
                 logger='current',
                 level=logging.WARNING,
             )
@@ -117,11 +122,11 @@ def _replay(runner: Runner, groups: List[Dict[str, Any]], states: List[Dict[str,
         group.update(deepcopy(start))
     for scheduler, state in zip(schedulers, states):
         scheduler.load_state_dict(deepcopy(state))
-    epochs = max(runner.epoch, 1)
+    # Epochs as long as they are now: the checkpoint's had other batches if the batch size changed.
+    lengths = [len(runner.train_dataloader)] * runner.epoch or [runner.iter]
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of schedules stepped before the optimizer
-        for epoch in range(epochs):
-            iterations = runner.iter * (epoch + 1) // epochs - runner.iter * epoch // epochs
+        for iterations in lengths:
             for scheduler in schedulers:
                 for _ in range(0 if scheduler.by_epoch else iterations):
                     scheduler.step()

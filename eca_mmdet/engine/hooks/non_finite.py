@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from .learning_rate import REFERENCE_RATE, above_linear_rule, images_per_step, state_rate
+from .learning_rate import above_linear_rule, linear_rule, state_rate
 
 
 class NonFiniteLossError(RuntimeError):
@@ -67,11 +67,10 @@ class NonFiniteLossHook(Hook):
         wrapper = runner.optim_wrapper
         excess = above_linear_rule(runner)
         if excess > 1.01:
-            rate = REFERENCE_RATE * images_per_step(runner)
             return (
                 f'lower the rate: it is {excess:.1f} times the linear rule; '
-                f'--cfg-options optim_wrapper.optimizer.lr={rate:g} --no-auto-scale-lr '
-                '(half of it for RetinaNet), then --resume, which keeps the new rate'
+                f'--cfg-options optim_wrapper.optimizer.lr={linear_rule(runner):g} --no-auto-scale-lr, '
+                'then --resume, which keeps the new rate'
             )
         if hasattr(wrapper, 'loss_scaler') and getattr(wrapper, 'cast_dtype', None) != torch.bfloat16:
             return (

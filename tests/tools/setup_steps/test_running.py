@@ -20,9 +20,11 @@ def progress_at(seconds, stream=None):
 def test_progress_line_counts_and_foretells():
     now = [0]
     progress = progress_at(now)
-    progress.read('  [1/98] c++ -MMD a.cpp\n  [12/98] c++ -MMD b.cpp\n  note: cut at [13/9')
     now[0] = 100
+    progress.read('  [1/98] c++ -MMD a.cpp\n  [12/98] c++ -MMD b.cpp\n  [13/9')
     assert progress.line() == 'mmcv operators 12/98, 1:40, about 11:56 left'
+    now[0] = 106  # counted down while no new count comes
+    assert progress.line() == 'mmcv operators 12/98, 1:46, about 11:50 left'
 
 
 def test_progress_line_without_counts_tells_the_time():
