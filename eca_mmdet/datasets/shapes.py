@@ -1,6 +1,6 @@
 """A small COCO-format instance data set that the project draws itself.
 
-Circles, squares and triangles of 12 to 140 pixels, textured, rotated, occluding
+Circles, squares and triangles of 16 to 140 pixels, textured, rotated, occluding
 each other, on textured ground; one image in eight has a crowd region. The same
 seed gives the same images and annotations, so that a demo and the tests need no
 download. Unoccluded instances are polygons, occluded ones run-length masks and
@@ -123,7 +123,7 @@ def _texture(rng: np.random.Generator, size: int, contrast: float) -> np.ndarray
 
 def _random_instance(rng: np.random.Generator, size: int) -> Instance:
     label = int(rng.integers(len(CLASSES)))
-    radius = np.exp(rng.uniform(np.log(6), np.log(0.36 * size)))  # half of the extent; log-uniform
+    radius = np.exp(rng.uniform(np.log(8), np.log(0.36 * size)))  # half of the extent; log-uniform
     centre = rng.uniform(radius * 0.7, size - radius * 0.7, 2)
     return _instance(label, centre, radius, rng.uniform(0, 2 * np.pi), size)
 
