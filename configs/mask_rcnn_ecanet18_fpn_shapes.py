@@ -5,8 +5,11 @@ _base_ = [
     './_base_/default_runtime.py',
 ]
 model = dict(
+    # Square anchors from 12 pixels on, about as large as the shapes.
+    rpn_head=dict(anchor_generator=dict(scales=[3, 4.5], ratios=[1.0])),
     roi_head=dict(bbox_head=dict(num_classes=3), mask_head=dict(num_classes=3)),
-    train_cfg=dict(rcnn=dict(sampler=dict(num=32))),  # an image has two to seven shapes
+    train_cfg=dict(rcnn=dict(sampler=dict(num=32, pos_fraction=0.5))),  # two to seven shapes an image
 )
-train_cfg = dict(max_epochs=3, val_interval=3)
+optim_wrapper = dict(optimizer=dict(fused=True))  # an eighth of a step's time on a CPU
+train_cfg = dict(max_epochs=4, val_interval=4)
 default_hooks = dict(logger=dict(interval=20))

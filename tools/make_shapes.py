@@ -9,9 +9,9 @@ from eca_mmdet.datasets import make_shapes
 def main(argv=None):
     parser = argparse.ArgumentParser(description='Draw a small COCO-format instance data set.')
     parser.add_argument('root', help='folder to make')
-    parser.add_argument('--train', type=int, default=800, help='training images (default: %(default)s)')
+    parser.add_argument('--train', type=int, default=640, help='training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=100, help='validation images (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=192, help='height and width (default: %(default)s)')
+    parser.add_argument('--size', type=int, default=160, help='height and width (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0)
     with user_errors():
         root = make_shapes(**vars(parser.parse_args(argv)))

@@ -5,7 +5,7 @@ dataset = dict(
     metainfo=dict(classes=('circle', 'square', 'triangle')),
     data_root=data_root,
 )
-scale = (192, 192)
+scale = (160, 160)
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,

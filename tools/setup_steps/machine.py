@@ -145,8 +145,9 @@ def build_environment(kind: str) -> dict:
         'MAX_JOBS': os.environ.get('MAX_JOBS') or str(build_jobs(cores, memory_gb)),
         'CXX': find_compiler(),
         'FORCE_CUDA': '1' if kind == 'cuda' else '0',
-        # Python's own flags hold -g: a third of the compilers' time and most of the module's size.
-        'CFLAGS': f'{os.environ.get("CFLAGS", "")} -g0'.strip(),
+        # Given at all, CFLAGS replaces Python's own flags: -O3 must be said again (RoIAlign is 2.5 times
+        # slower without), and -g left out, a third of the compilers' time and most of the module's size.
+        'CFLAGS': f'-O3 -g0 {os.environ.get("CFLAGS", "")}'.strip(),
     }
     if kind == 'cpu':
         variables['CUDA_VISIBLE_DEVICES'] = ''  # mmcv's setup builds for CUDA wherever torch sees a GPU

@@ -115,3 +115,8 @@ def test_cpu_operators_hide_the_gpu_from_the_build(monkeypatch):
     assert (cpu['FORCE_CUDA'], cpu['CUDA_VISIBLE_DEVICES']) == ('0', '')
     assert cuda['FORCE_CUDA'] == '1'
     assert 'CUDA_VISIBLE_DEVICES' not in cuda
+
+
+def test_operators_are_optimised_whatever_the_caller_adds(monkeypatch):
+    monkeypatch.setenv('CFLAGS', '-march=native')
+    assert machine.build_environment('cpu')['CFLAGS'] == '-O3 -g0 -march=native'
