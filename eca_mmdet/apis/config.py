@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, Iterator, Optional
 
 from mmengine.config import Config
-from mmengine.hub import get_config
 
 
 def load_config(path: str, options: Optional[dict] = None) -> Config:
@@ -21,9 +20,11 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
         FileNotFoundError: If there is no such config.
         ValueError: If an option does not fit the config.
     """
-    if '::' not in path and not Path(path).is_file():
+    if '::' in path:
+        path = Config._get_cfg_path(path, '')[0]  # as a config's `_base_` is found
+    if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: no such config; see the configs folder for those of this project')
-    cfg = get_config(path) if '::' in path else Config.fromfile(path)
+    cfg = Config.fromfile(path)
     options = dict(options or {})
     if 'data_root' in options:
         options['data_root'] = str(options['data_root']).rstrip('/') + '/'
