@@ -1,16 +1,13 @@
 """Evaluate a detector: tools/test.py configs/mask_rcnn_ecanet50_fpn_1x.py CHECKPOINT"""
 
 import argparse
-import os
-
-from mmengine.config import DictAction
 
 from eca_mmdet.apis import (
+    add_run_options,
     check_run,
+    config_of,
     evaluate,
-    load_config,
     prepare_evaluation,
-    set_work_dir,
     user_errors,
 )
 
@@ -23,27 +20,14 @@ def parse_args(argv=None):
     parser.add_argument('--out', help='where to write results (.json) or all predictions (.pkl)')
     parser.add_argument('--classwise', action='store_true', help='also report the AP of every class')
     parser.add_argument('--show-dir', help='folder for pictures: ground truth left, predictions right')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override the config, such as data_root=/data/coco',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    # torchrun's older form passes the rank as an argument instead of LOCAL_RANK.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_run_options(parser)
     return parser.parse_args(argv)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with user_errors():
-        cfg = load_config(args.config, args.cfg_options)
-        set_work_dir(cfg, args.work_dir, args.config)
-        cfg.launcher = args.launcher
+        cfg = config_of(args)
         cfg.load_from = args.checkpoint
         check_run(cfg, 'test')
         saved = prepare_evaluation(cfg, args.checkpoint, args.classwise, args.out, args.show_dir)

@@ -1,12 +1,10 @@
 """Train a detector: tools/train.py configs/mask_rcnn_ecanet50_fpn_1x.py"""
 
 import argparse
-import os
 
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from eca_mmdet.apis import check_run, load_config, set_work_dir, user_errors
+from eca_mmdet.apis import add_run_options, check_run, config_of, user_errors
 from eca_mmdet.engine import NonFiniteLossError
 
 
@@ -28,27 +26,14 @@ def parse_args(argv=None):
         help='use the learning rate as it stands in the config, whatever the batch size',
     )
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override the config, such as data_root=/data/coco or train_dataloader.batch_size=4',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    # torchrun's older form passes the rank as an argument instead of LOCAL_RANK.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_run_options(parser)
     return parser.parse_args(argv)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with user_errors():
-        cfg = load_config(args.config, args.cfg_options)
-        set_work_dir(cfg, args.work_dir, args.config)
-        cfg.launcher = args.launcher
+        cfg = config_of(args)
         if args.amp:
             cfg.optim_wrapper.type = 'AmpOptimWrapper'
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

@@ -5,10 +5,13 @@ from .config import load_config, set_work_dir
 from .errors import user_errors
 from .evaluate import evaluate, prepare_evaluation
 from .load import load_backbone
+from .options import add_run_options, config_of
 
 __all__ = [
+    'add_run_options',
     'check_fits',
     'check_run',
+    'config_of',
     'evaluate',
     'load_backbone',
     'load_config',
