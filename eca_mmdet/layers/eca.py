@@ -14,12 +14,19 @@ from torch import Tensor, nn
 
 RELEASED_KERNEL_SIZES = {
     18: (3, 5, 7, 7),
+    26: (5, 5, 5, 7),
     34: (3, 3, 5, 7),
     50: (3, 5, 5, 7),
     101: (3, 3, 5, 7),
     152: (3, 3, 5, 7),
+    200: (5, 5, 5, 7),
+    269: (5, 5, 5, 7),
 }
-"""Kernel size per stage of the released ImageNet weights, by ResNet depth."""
+"""Kernel size per stage of the released ImageNet weights, by ResNet depth.
+
+26, 200 and 269 exist in timm only, whose sizes are those of eq. 12; its 50 and 101 too
+have ``(5, 5, 5, 7)``.
+"""
 
 
 def eca_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:

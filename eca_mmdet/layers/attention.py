@@ -1,0 +1,32 @@
+"""The attentions that can stand at ECA's place in a block, by the names of the paper's comparison."""
+
+from typing import Optional, Union
+
+ATTENTIONS = {
+    'none': None,
+    'eca': dict(type='ECALayer'),
+}
+"""Name to layer config; ``'none'`` is the plain network."""
+
+USE_KERNEL_SIZE = ('ECALayer',)
+"""Layer types whose ``kernel_size`` a backbone sets stage by stage."""
+
+
+def attention_config(attention: Union[str, dict, None]) -> Optional[dict]:
+    """Resolve an ``attention`` option to a layer config, or ``None`` for no attention.
+
+    Args:
+        attention: A name of ``ATTENTIONS``, the config of a registered layer, or ``None``.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if attention is None or (isinstance(attention, str) and attention in ATTENTIONS):
+        config = ATTENTIONS[attention or 'none']
+        return config and dict(config)
+    if isinstance(attention, dict) and 'type' in attention:
+        return dict(attention)
+    raise ValueError(
+        f'attention={attention!r}: allowed are {", ".join(map(repr, ATTENTIONS))} and the config of a '
+        "registered layer, such as dict(type='ECALayer', kernel_size=5)"
+    )
