@@ -11,7 +11,7 @@ __version__ = '0.1.0'
 require_stack()
 
 from .apis import load_backbone  # noqa: E402
-from .backbones import ECAResNet  # noqa: E402
+from .backbones import ECAMobileNetV2, ECAResNet  # noqa: E402
 from .checkpoints import allow_training_state  # noqa: E402
 from .config import register_config_package  # noqa: E402
 from .engine import LearningRateHook, NonFiniteLossHook, SafeResumeHook  # noqa: E402
@@ -22,6 +22,7 @@ allow_training_state()
 
 __all__ = [
     'ECALayer',
+    'ECAMobileNetV2',
     'ECAResNet',
     'LearningRateHook',
     'NonFiniteLossHook',
