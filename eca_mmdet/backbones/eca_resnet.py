@@ -7,7 +7,6 @@ first ``after_conv3`` plugin, and ``ECABasicBlock`` gives ``BasicBlock`` the sam
 place. State-dict names are those of the released weights.
 """
 
-import re
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch.utils.checkpoint as cp
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from ..layers import RELEASED_KERNEL_SIZES, USE_KERNEL_SIZE, attention_config
 from .kernel_sizes import KernelSizes, stage_kernel_sizes
+from .weights import check_block_layers, check_kernel_sizes, report_new_attention
 from .widths import (
     BlockWidths,
     check_block_widths,
@@ -217,25 +217,20 @@ class ECAResNet(ResNet):
         """Refuse weights of another network.
 
         mmengine loads pretrained weights non-strictly: it warns of a tensor that does not
-        fit and trains on without it. Other kernel sizes mean other weights, and not one
-        matching name means another naming, so both are errors here.
+        fit and trains on without it. Another attention or other kernel sizes mean other
+        weights, and not one matching name means another naming, so these are errors here.
+        A plain ResNet fits every attention, which then starts at its initial values.
 
         Args:
             state_dict: The tensors to load.
             prefix: What stands before the backbone's names in it.
 
         Raises:
-            ValueError: In these two cases.
+            ValueError: In these cases.
         """
-        found = checkpoint_kernel_sizes(state_dict, prefix)
-        own = {stage: [size] for stage, size in enumerate(self.eca_kernel_sizes)}
-        uses_eca = self.attention is not None and self.attention['type'] == 'ECALayer'
-        if uses_eca and any(sizes != own[stage] for stage, sizes in found.items() if stage in own):
-            raise ValueError(
-                f'the checkpoint has ECA kernel sizes {_describe(found)}, this backbone was built with '
-                f'{_describe(own)}; set eca_kernel_sizes of the backbone to those of the checkpoint'
-            )
         names = self.state_dict(keep_vars=True)
+        check_kernel_sizes(names, state_dict, prefix)
+        check_block_layers(names, state_dict, prefix)
         if not prefix and not any(key in names for key in state_dict):
             raise ValueError(
                 f'none of the {len(names)} tensors of ECAResNet is in the checkpoint, whose names '
@@ -245,28 +240,5 @@ class ECAResNet(ResNet):
 
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args) -> None:
         self.check_weights(state_dict, prefix)
+        report_new_attention(self.state_dict(keep_vars=True), state_dict, prefix, self.frozen_stages)
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def checkpoint_kernel_sizes(state_dict: Dict[str, Tensor], prefix: str = '') -> Dict[int, List[int]]:
-    """Read the ECA kernel sizes from a backbone's tensor shapes.
-
-    Args:
-        state_dict: Tensors named ``{prefix}layerN.M.eca.conv.weight``, of shape
-            ``(1, 1, k)``; others are ignored.
-        prefix: What stands before ``layerN``.
-
-    Returns:
-        Stage index (from 0) to the sorted distinct sizes of its blocks.
-    """
-    pattern = re.compile(re.escape(prefix) + r'layer(\d+)\.\d+\.eca\.conv\.weight')
-    sizes: Dict[int, set] = {}
-    for key, value in state_dict.items():
-        match = pattern.fullmatch(key)
-        if match and value.dim() == 3:
-            sizes.setdefault(int(match[1]) - 1, set()).add(value.shape[-1])
-    return {stage: sorted(sizes[stage]) for stage in sorted(sizes)}
-
-
-def _describe(sizes: Dict[int, List[int]]) -> Tuple:
-    return tuple(v[0] if len(v) == 1 else tuple(v) for v in sizes.values())
