@@ -85,7 +85,8 @@ class ECAResNet(CheckedWeights, ResNet):
             18: 3577, 50: 3557, 34, 101 and 152: 3357, the others 5557.
         attention: What stands in the place of ECA: a name of
             ``eca_mmdet.layers.ATTENTIONS`` (``'none'`` is the plain ResNet), or the
-            config of a registered layer that takes ``in_channels``.
+            config of a registered layer that takes ``in_channels``. ECA-NS has the
+            kernel sizes of ECA, the others none.
         stage_blocks: Blocks per stage, or ``None`` for those of the depth.
         stem_channels: Output channels of the stem; with ``deep_stem`` also those of its
             three convolutions, such as ``(24, 32, 64)`` (timm's "tiered" stem).
@@ -99,7 +100,7 @@ class ECAResNet(CheckedWeights, ResNet):
     Raises:
         KeyError: If the depth is none of these.
         ValueError: If another argument is not one of the allowed forms, or a
-            checkpoint with other sizes is loaded.
+            checkpoint with other sizes or another attention is loaded.
 
     Example:
         >>> backbone = ECAResNet(depth=50)
