@@ -1,13 +1,20 @@
 """Pure conversions of checkpoint formats, and the one place that reads and writes files."""
 
 from .convert import convert_file
+from .detector_file import convert_detector_file
+from .detectors import convert_detector, detector_to_1x, detector_to_3x, recognise_detector
 from .io import allow_training_state, read_checkpoint, write_checkpoint
 from .official import convert_official
 
 __all__ = [
     'allow_training_state',
+    'convert_detector',
+    'convert_detector_file',
     'convert_file',
     'convert_official',
+    'detector_to_1x',
+    'detector_to_3x',
     'read_checkpoint',
+    'recognise_detector',
     'write_checkpoint',
 ]
