@@ -7,7 +7,11 @@ evaluation and data sets know them. What stays different is here: anchors, clipp
 
 mmdet 3.3's own legacy parts keep the old coordinates but not the old results: its coder leaves
 out the half pixels of the decoding, and its RoIAlign, level choice and suppression the ``+ 1``.
-Compared with mmdet 1.2, ``core/anchor``, ``core/bbox/transforms.py``, ``ops/roi_align``.
+
+Not restored, because 3.x does it behind these parts: on an image resized by ``s`` mmdet 1.x scaled
+the last pixel and then added 1, where an edge is scaled here (``1 - 1 / s`` pixels less); masks
+are pasted by 3.x's interpolation; and RetinaNet keeps the best 1000 pairs of anchor and class of
+a level above the threshold, not those of the best 1000 anchors.
 """
 
 from typing import Any, Dict, List

@@ -67,12 +67,3 @@ def test_load__names_coco_classes_where_80_have_no_names(tmp_path):
     torch.testing.assert_close(
         detector.roi_head.bbox_head.fc_cls.bias[:80], weights['bbox_head.fc_cls.bias'][1:]
     )
-
-
-def test_convert_file__keeps_an_existing_target_and_names_a_bad_source(tmp_path):
-    write_checkpoint(dict(w=torch.zeros(1)), tmp_path / 'bad.pth')
-    with pytest.raises(FileExistsError, match='is kept'):
-        convert_detector_file(tmp_path / 'bad.pth', tmp_path / 'bad.pth')
-    with pytest.raises(ValueError, match='bad.pth: not a Faster R-CNN'):
-        convert_detector_file(tmp_path / 'bad.pth', tmp_path / 'new.pth')
-    assert not (tmp_path / 'new.pth').exists()
