@@ -1,7 +1,7 @@
 """What mmdet 1.x computed from its heads, in plain torch and in its own coordinates.
 
-Written from the rules of its sources (a box names its first and last pixel, class 0 is the background), on tensors
-under their 1.x names; shares no code with the package, mmdet or mmcv.
+Written from the rules of its sources (a box names its first and last pixel, class 0 is the
+background), on tensors under their 1.x names; shares no code with the package, mmdet or mmcv.
 """
 
 import math

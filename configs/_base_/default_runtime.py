@@ -1,1 +1,1 @@
-_base_ = ['mmdet::_base_/default_runtime.py', './project_hooks.py']
+_base_ = ['mmdet::_base_/default_runtime.py', './hooks.py']

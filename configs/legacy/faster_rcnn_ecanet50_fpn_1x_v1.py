@@ -1,6 +1,6 @@
 # Boxes as in mmdet 1.x, for the released detector: see eca_mmdet/legacy.py.
 # (mmengine takes no package folder with a dot in its name, hence `_base_/..`.)
-_base_ = ['mmdet::_base_/../legacy_1.x/faster-rcnn_r50_fpn_1x_coco_v1.py', '../_base_/project_hooks.py']
+_base_ = ['mmdet::_base_/../legacy_1.x/faster-rcnn_r50_fpn_1x_coco_v1.py', '../_base_/hooks.py']
 model = dict(
     # No ImageNet weights were released with these sizes: start from the converted detector (load_from).
     backbone=dict(type='ECAResNet', depth=50, eca_kernel_sizes='5555', init_cfg=None),
