@@ -12,7 +12,7 @@ require_stack()
 
 from . import legacy  # noqa: E402, F401
 from .apis import load_backbone, load_detector  # noqa: E402
-from .backbones import ECAResNet  # noqa: E402
+from .backbones import ECAMobileNetV2, ECAResNet  # noqa: E402
 from .checkpoints import allow_training_state  # noqa: E402
 from .config import register_config_package  # noqa: E402
 from .engine import LearningRateHook, NonFiniteLossHook, SafeResumeHook  # noqa: E402
@@ -23,6 +23,7 @@ allow_training_state()
 
 __all__ = [
     'ECALayer',
+    'ECAMobileNetV2',
     'ECAResNet',
     'LearningRateHook',
     'NonFiniteLossHook',

@@ -110,7 +110,7 @@ def _check_pretrained(cfg: Config) -> None:
                 f'weights {path} of {key}: no such file\n'
                 + WEIGHTS_HELP.format(path=path, key=key, tool=tool('convert_weights.py'))
             )
-        elif not _is_remote(path) and node.get('type') == 'ECAResNet':
+        elif not _is_remote(path) and node.get('type') in ('ECAResNet', 'ECAMobileNetV2'):
             _check_backbone_file(node, path)
     backbone = cfg.model.get('backbone') or {}
     if (

@@ -1,5 +1,6 @@
 """Backbones with channel attention, one architecture family per file."""
 
+from .eca_mobilenet_v2 import ECAMobileNetV2
 from .eca_resnet import ECAResNet
 
-__all__ = ['ECAResNet']
+__all__ = ['ECAMobileNetV2', 'ECAResNet']

@@ -17,8 +17,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
-from ..backbones.eca_resnet import checkpoint_kernel_sizes
+from ..backbones.weights import checkpoint_kernel_sizes
 from .detector_configs import DEPTHS, class_names, config_name, detector_config, expected_tensors
+from .fit import fit_tensors
 from .io import unwrap
 
 PARALLEL = r'^module\.'
@@ -111,7 +112,9 @@ def convert_detector(checkpoint: Any, source: Optional[str] = None) -> DetectorC
     legacy = version == '1.x' or 'Legacy1x' in str(meta.get('cfg', ''))
     name = config_name(kind, backbone['depth'], legacy)
     expected = expected_tensors(detector_config(name, backbone['eca_kernel_sizes'], num_classes))
-    state_dict, added = file, _fit(file, expected, kind, version)
+    old = detector_to_1x(expected) if version == '1.x' else expected  # names of the file in errors
+    added = fit_tensors(file, old, f'a {kind} of mmdet {version}')
+    state_dict = file
     if version == '1.x':
         state_dict = detector_to_3x(file)
         dropped += _dropped_rows(file, state_dict)
@@ -226,27 +229,6 @@ def _rows(file: Dict[str, Tensor], name: str) -> int:
             f'the number of classes is read from {name}, a matrix or kernel; the file has {found}'
         )
     return file[name].shape[0]
-
-
-def _fit(file: Dict[str, Tensor], expected: Dict[str, Tensor], kind: str, version: str) -> List[str]:
-    """Check names and shapes in the file's own naming; fill batch counters it did not save."""
-    if version == '1.x':
-        expected = detector_to_1x(expected)
-    added = [k for k in expected if k not in file and k.endswith('num_batches_tracked')]
-    file.update((key, torch.tensor(0)) for key in added)
-    missing = [key for key in expected if key not in file]
-    unexpected = [key for key in file if key not in expected]
-    misshapen = [
-        f'{key} {tuple(file[key].shape)} instead of {tuple(expected[key].shape)}'
-        for key in expected
-        if key in file and file[key].shape != expected[key].shape
-    ]
-    if missing or unexpected or misshapen:
-        raise ValueError(
-            f'the file looks like a {kind} of mmdet {version} but does not fit it: '
-            f'missing {missing[:5]}, unexpected {unexpected[:5]}, shapes {misshapen[:5]}'
-        )
-    return added
 
 
 def _dropped_rows(file: Dict[str, Tensor], state_dict: Dict[str, Tensor]) -> List[str]:

@@ -11,7 +11,8 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from ..backbones.eca_resnet import ECAResNet, checkpoint_kernel_sizes
+from ..backbones.eca_resnet import ECAResNet
+from ..backbones.weights import checkpoint_kernel_sizes
 from .io import unwrap
 
 RENAMED = ((r'^module\.', ''),)
