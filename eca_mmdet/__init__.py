@@ -10,7 +10,8 @@ __version__ = '0.1.0'
 
 require_stack()
 
-from .apis import load_backbone  # noqa: E402
+from . import legacy  # noqa: E402, F401
+from .apis import load_backbone, load_detector  # noqa: E402
 from .backbones import ECAMobileNetV2, ECAResNet  # noqa: E402
 from .checkpoints import allow_training_state  # noqa: E402
 from .config import register_config_package  # noqa: E402
@@ -30,4 +31,5 @@ __all__ = [
     '__version__',
     'eca_kernel_size',
     'load_backbone',
+    'load_detector',
 ]

@@ -29,7 +29,7 @@ def checkpoints():
     yield '|---|---|---|---|'
     for group in yaml.safe_load((ROOT / 'configs/checkpoints.yml').read_text()):
         for file, (target, config) in group['files'].items():
-            place = f'`configs/{config}`' if config else "`VARIANTS` of `eca_mmdet.backbones`"
+            place = f'`configs/{config}`' if config else '`VARIANTS` of `eca_mmdet.backbones`'
             yield f'| `{file}` | {group["source"]} | `{target}` | {place} |'
 
 
@@ -42,13 +42,17 @@ def render(text: str) -> str:
         table = f'<!-- {name} -->\n' + '\n'.join(rows()) + f'\n<!-- end of {name} -->'
         text, count = re.subn(f'<!-- {name} -->.*?<!-- end of {name} -->', lambda _: table, text, flags=re.S)
         if count != 1:
-            raise ValueError(f'README.md must have one place <!-- {name} --> ... <!-- end of {name} -->, has {count}')
+            raise ValueError(
+                f'README.md must have one place <!-- {name} --> ... <!-- end of {name} -->, has {count}'
+            )
     return text
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description='Write the tables of README.md from the files in configs.')
-    parser.add_argument('--check', action='store_true', help='change nothing; fail if README.md is out of date')
+    parser.add_argument(
+        '--check', action='store_true', help='change nothing; fail if README.md is out of date'
+    )
     args = parser.parse_args(argv)
     readme = ROOT / 'README.md'
     old = readme.read_text()

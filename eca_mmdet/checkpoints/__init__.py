@@ -1,16 +1,23 @@
 """Pure conversions of checkpoint formats, and the one place that reads and writes files."""
 
 from .convert import convert_file
+from .detector_file import convert_detector_file
+from .detectors import convert_detector, detector_to_1x, detector_to_3x, recognise_detector
 from .io import allow_training_state, read_checkpoint, write_checkpoint
 from .mobilenet import convert_official_mobilenet, recognise_official_mobilenet, to_official_mobilenet
 from .official import convert_official
 
 __all__ = [
     'allow_training_state',
+    'convert_detector',
+    'convert_detector_file',
     'convert_file',
     'convert_official',
     'convert_official_mobilenet',
+    'detector_to_1x',
+    'detector_to_3x',
     'read_checkpoint',
+    'recognise_detector',
     'recognise_official_mobilenet',
     'to_official_mobilenet',
     'write_checkpoint',
