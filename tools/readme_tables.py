@@ -40,7 +40,9 @@ def render(text: str) -> str:
     """Return the README's text with every marked table made anew."""
     for name, rows in TABLES.items():
         table = f'<!-- {name} -->\n' + '\n'.join(rows()) + f'\n<!-- end of {name} -->'
-        text, count = re.subn(f'<!-- {name} -->.*?<!-- end of {name} -->', lambda _: table, text, flags=re.S)
+        text, count = re.subn(
+            f'<!-- {name} -->.*?<!-- end of {name} -->', lambda _, table=table: table, text, flags=re.S
+        )
         if count != 1:
             raise ValueError(
                 f'README.md must have one place <!-- {name} --> ... <!-- end of {name} -->, has {count}'
