@@ -45,8 +45,9 @@ def main(argv=None):
     seconds += run('2 of 3: train', 'train.py', CONFIG, '--work-dir', work, '--seed', 0, *training)
     checkpoint = Path((work / 'last_checkpoint').read_text().strip())
     pictures = work / 'pictures'
-    test = [CONFIG, checkpoint, '--work-dir', work, '--show-dir', pictures]
-    seconds += run('3 of 3: evaluate', 'test.py', *test, *options)
+    test = [CONFIG, checkpoint, '--work-dir', work, '--show-dir', pictures, *options]
+    shown = 'default_hooks.visualization.score_thr=0.5'
+    seconds += run('3 of 3: evaluate', 'test.py', *test, shown)
 
     results = json.loads((work / 'results.json').read_text())['results']
     aps = {kind: results.get(kind, {}).get('AP') or 0.0 for kind in ('bbox', 'segm')}
