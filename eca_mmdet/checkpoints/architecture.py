@@ -15,6 +15,8 @@ from ..backbones.kernel_sizes import KernelSizes, stage_kernel_sizes
 from ..backbones.variants import PRUNED_WIDTHS
 from ..layers import RELEASED_KERNEL_SIZES
 
+_MOST_BLOCKS = 500  # in a stage; the deepest known has 48
+
 
 def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes = None) -> Dict[str, Any]:
     """Arguments of the ``ECAResNet`` that these tensors belong to.
@@ -47,18 +49,21 @@ def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes 
 def describe(backbone: Mapping[str, Any]) -> str:
     """A backbone's config in words."""
     sizes = ''.join(map(str, backbone['eca_kernel_sizes']))
-    plain = {key: value for key, value in backbone.items() if key not in ('type', 'eca_kernel_sizes')}
+    own = {**backbone, 'eca_kernel_sizes': sizes}
     for name, variant in VARIANTS.items():
-        if plain == {key: value for key, value in variant.items() if key != 'eca_kernel_sizes'}:
+        if own == dict(type='ECAResNet', **variant):
             return f'ECA-ResNet-{backbone["depth"]} (timm {name}), kernel sizes {sizes}'
-    extras = ', '.join(f'{k}={"..." if k == "block_widths" else v}' for k, v in plain.items() if k != 'depth')
-    return f'ECA-ResNet-{backbone["depth"]}, kernel sizes {sizes}' + (f', {extras}' if extras else '')
+    usual = ('type', 'depth', 'eca_kernel_sizes')
+    extras = [
+        f'{key}={"..." if key == "block_widths" else value}' for key, value in own.items() if key not in usual
+    ]
+    return f'ECA-ResNet-{backbone["depth"]}, kernel sizes {", ".join([sizes, *extras])}'
 
 
 def _blocks(tensors: Mapping[str, Tensor], bottleneck: bool) -> Tuple[int, ...]:
     found = {m.groups() for m in map(re.compile(r'layer(\d+)\.(\d+)\.').match, tensors) if m}
     blocks = tuple(sum(stage == str(i + 1) for stage, _ in found) for i in range(4))
-    if min(blocks) == 0:
+    if min(blocks) == 0 or max(blocks) > _MOST_BLOCKS:
         kind = 'bottleneck' if bottleneck else 'basic'
         raise ValueError(
             f'not a ResNet of four stages: it has {blocks} {kind} blocks in layer1 to layer4; '

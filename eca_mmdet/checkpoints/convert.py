@@ -64,7 +64,7 @@ def report(
     lines = [
         f'source    {src}: {conversion.source}, {Path(src).stat().st_size:,} bytes',
         f'          sha256 {digest}',
-        f'network   {conversion.network}',
+        f'network   {conversion.network or conversion.backbone["type"]}',
         f'renamed   {len(conversion.renamed)} tensors{first}',
         f'dropped   {", ".join(conversion.dropped) or "nothing"}',
         f'added     {_added(conversion)}',

@@ -127,7 +127,7 @@ def convert(
         raise ValueError(f'source={source!r}: allowed are {", ".join(known)}')
     if target not in TARGETS:
         raise ValueError(f'target={target!r}: allowed are {", ".join(TARGETS)}')
-    form = known[source] if source else recognise(unwrap(checkpoint)[0])
+    form = known[source] if source else recognise(unwrap(checkpoint, check_values=False)[0])
     conversion = form.convert(checkpoint, eca_kernel_sizes)
     return _written(conversion, target)
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pickle
+import struct
 import tempfile
 import zipfile
 from pathlib import Path
@@ -75,7 +76,7 @@ def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
             ) from None
         raise ValueError(_not_a_checkpoint(path)) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError,
-            IndexError, AssertionError, UnicodeDecodeError, zipfile.BadZipFile):  # fmt: skip
+            IndexError, AssertionError, UnicodeDecodeError, struct.error, zipfile.BadZipFile):  # fmt: skip
         raise ValueError(_not_a_checkpoint(path)) from None
 
 
@@ -98,8 +99,11 @@ def _read_safetensors(path: Path) -> Dict[str, Any]:
 
 
 def load_from_safetensors(filename: str, map_location: Any = None) -> Dict[str, Any]:
-    """What mmengine loads for ``init_cfg=dict(type='Pretrained', checkpoint='x.safetensors')``."""
-    return read_checkpoint(filename)
+    """What mmengine loads for ``init_cfg=dict(type='Pretrained', checkpoint='x.safetensors')``.
+
+    Always to the CPU, from where ``load_state_dict`` copies to the device of the model.
+    """
+    return read_checkpoint(Path(filename).expanduser())
 
 
 def register_safetensors() -> None:
@@ -115,8 +119,12 @@ def _is_stored_zip(path: Path) -> bool:
         return all(record.compress_type == zipfile.ZIP_STORED for record in archive.infolist())
 
 
-def unwrap(checkpoint: Any) -> Tuple[Dict[str, torch.Tensor], List[str]]:
+def unwrap(checkpoint: Any, check_values: bool = True) -> Tuple[Dict[str, torch.Tensor], List[str]]:
     """Find the tensors of a checkpoint.
+
+    Args:
+        checkpoint: What the file holds.
+        check_values: Whether to look for NaN and infinity, which reads the whole file.
 
     Returns:
         The state dict, and the names of the entries beside it.
@@ -144,7 +152,8 @@ def unwrap(checkpoint: Any) -> Tuple[Dict[str, torch.Tensor], List[str]]:
             f'these are sparse or quantized, or show more values than the file holds: {odd[:5]}; '
             'save them as ordinary tensors'
         )
-    broken = [k for k, v in state_dict.items() if v.is_floating_point() and not v.isfinite().all()]
+    floats = {k: v for k, v in state_dict.items() if check_values and v.is_floating_point()}
+    broken = [k for k, v in floats.items() if not v.isfinite().all()]
     if broken:
         raise ValueError(f'these tensors hold NaN or infinity, the file is damaged: {broken[:5]}')
     return dict(state_dict), beside

@@ -27,7 +27,7 @@ def convert_official(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> C
     Raises:
         ValueError: If it has no ECA weights, or for the reasons of ``convert_resnet``.
     """
-    if not any('.eca.conv.weight' in name for name in unwrap(checkpoint)[0]):
+    if not any('.eca.conv.weight' in name for name in unwrap(checkpoint, check_values=False)[0]):
         raise ValueError(
             'this checkpoint has no ECA weights (layer1.0.eca.conv.weight, ...): it is not an ECANet '
             'release; for a plain ResNet leave --source out'

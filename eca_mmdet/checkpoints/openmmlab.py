@@ -32,7 +32,7 @@ def convert_backbone(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> C
 
 def convert_mmpretrain(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
     """Turn an MMPretrain classifier into an ``ECAResNet`` backbone."""
-    names = unwrap(checkpoint)[0]
+    names = unwrap(checkpoint, check_values=False)[0]
     table = FROM_MMPRETRAIN
     pooled = any(name.endswith('backbone.layer2.0.downsample.2.weight') for name in names)
     if pooled and not any(name.endswith('backbone.layer1.0.downsample.2.weight') for name in names):
@@ -46,7 +46,7 @@ def convert_backbone_of_detector(checkpoint: Any, eca_kernel_sizes: KernelSizes 
     Raises:
         ValueError: If nothing in it is named ``backbone.``.
     """
-    tensors, beside = unwrap(checkpoint)
+    tensors, beside = unwrap(checkpoint, check_values=False)
     kept = {k: v for k, v in tensors.items() if k.removeprefix('module.').startswith('backbone.')}
     if not kept:
         raise ValueError(f"no tensor is named 'backbone.': names start like {sorted(tensors)[:3]}")

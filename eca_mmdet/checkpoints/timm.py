@@ -27,7 +27,7 @@ TO_TIMM = (
 
 def convert_timm(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
     """Turn a checkpoint of timm's ResNet family into an ``ECAResNet`` backbone."""
-    names = [name.removeprefix('module.') for name in unwrap(checkpoint)[0]]
+    names = [name.removeprefix('module.') for name in unwrap(checkpoint, check_values=False)[0]]
     has_eca = any('.se.conv.weight' in name for name in names)
     source = "timm's ECA-ResNet" if has_eca else "timm's plain ResNet with a deep stem"
     return convert_resnet(checkpoint, source, FROM_TIMM['conv1.0.weight' in names], eca_kernel_sizes)

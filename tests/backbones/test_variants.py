@@ -10,6 +10,7 @@ from eca_mmdet import ECAResNet
 from eca_mmdet.backbones import VARIANTS
 
 TESTS = Path(__file__).parents[1]
+NETWORKS = (*VARIANTS, 'torchvision', 'mmpretrain')
 # timm's own counts, classifier included; the first five as published with its weights.
 PARAMETERS = {
     'ecaresnet101d': 44568563,
@@ -22,13 +23,13 @@ PARAMETERS = {
 
 @pytest.fixture(scope='module')
 def compared():
-    """What ``timm_features.py`` prints, from a process of its own: timm imports torchvision."""
+    """What ``library_features.py`` prints, from a process of its own: the libraries import torchvision."""
     site = Path(sys.prefix, 'tests-site')
     if not (site / 'timm').is_dir():
-        pytest.skip(f'{site} (timm and torchvision, made by make setup) is not there')
+        pytest.skip(f'{site} (timm, mmpretrain and torchvision, made by make setup) is not there')
     paths = [str(site), str(TESTS.parent), os.environ.get('PYTHONPATH', '')]
     result = subprocess.run(
-        [sys.executable, TESTS / 'timm_features.py'],
+        [sys.executable, TESTS / 'library_features.py'],
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))},
         capture_output=True,
         text=True,
@@ -38,13 +39,13 @@ def compared():
 
 
 @pytest.mark.parametrize('mode', ['eval', 'train'])
-@pytest.mark.parametrize('name', VARIANTS)
-def test_features__equal_timms_model_with_the_same_weights(compared, name, mode):
+@pytest.mark.parametrize('name', NETWORKS)
+def test_features__equal_the_librarys_model_with_the_same_weights(compared, name, mode):
     assert compared[name][mode] < 1e-5
 
 
-@pytest.mark.parametrize('name', VARIANTS)
-def test_batch_statistics__after_a_training_step_equal_timms(compared, name):
+@pytest.mark.parametrize('name', NETWORKS)
+def test_batch_statistics__after_a_training_step_equal_the_librarys(compared, name):
     assert compared[name]['statistics'] < 1e-5
     assert compared[name]['counters']
 
@@ -59,8 +60,27 @@ def test_parameters__are_as_many_as_timms(compared, name):
 
 
 @pytest.mark.parametrize('name', VARIANTS)
+def test_conversion__to_timm_gives_back_every_tensor(compared, name):
+    assert compared[name]['back']
+
+
+@pytest.mark.parametrize('name', VARIANTS)
 def test_conversion__recognises_the_variant(compared, name):
     assert f'(timm {name})' in compared[name]['recognised']
+
+
+@pytest.mark.parametrize(
+    ('name', 'recognised'),
+    [
+        ('torchvision', 'plain ResNet of torchvision or timm: ECA-ResNet-50, kernel sizes 3557, groups=32'),
+        (
+            'mmpretrain',
+            'MMPretrain classifier: ECA-ResNet-50, kernel sizes 3557, deep_stem=True, avg_down=True',
+        ),
+    ],
+)
+def test_conversion__recognises_plain_networks(compared, name, recognised):
+    assert compared[name]['recognised'] == recognised
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_read__gives_no_other_attribute_than_the_historys_statistics(tmp_path):
         (lambda path: path.mkdir(), ValueError, 'is a folder'),
         (lambda path: path.touch(), ValueError, 'is empty'),
         (_truncated, ValueError, 'truncated checkpoint'),
+        (lambda path: path.write_bytes(b'\x80\x02J\x01'), ValueError, 'truncated checkpoint'),
         (lambda path: path.write_bytes(os.urandom(500)), ValueError, 'not a torch checkpoint'),
         (lambda path: path.write_text('<!DOCTYPE html><html>'), ValueError, 'a web page'),
         (
@@ -81,11 +82,12 @@ def test_read__gives_no_other_attribute_than_the_historys_statistics(tmp_path):
         ),
     ],
 )
-def test_read__names_what_is_wrong_with_a_file(tmp_path, make, error, message):
+@pytest.mark.parametrize('mmap', [False, True])
+def test_read__names_what_is_wrong_with_a_file(tmp_path, make, error, message, mmap):
     path = tmp_path / 'x.pth'
     make(path)
     with pytest.raises(error, match=message) as caught:
-        read_checkpoint(path)
+        read_checkpoint(path, mmap=mmap)
     assert str(path) in str(caught.value)
 
 
