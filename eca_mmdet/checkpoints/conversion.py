@@ -5,6 +5,7 @@ of mmdet's ResNet, with the classifier as ``fc``; everything else is read from t
 """
 
 import re
+from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import torch
@@ -32,7 +33,7 @@ class Conversion(NamedTuple):
     dropped: List[str]
     added: List[str]
     network: str = ''  # the network in words
-    classifier: Mapping[str, Tensor] = {}  # CLASSIFIER, for formats that have one
+    classifier: Mapping[str, Tensor] = MappingProxyType({})  # CLASSIFIER, for formats that have one
 
 
 def rename(names: Sequence[str], table: Table) -> Dict[str, str]:

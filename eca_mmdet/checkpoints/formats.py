@@ -4,7 +4,7 @@ A further source is one more entry of ``FORMATS``; a further target one more of 
 """
 
 import re
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from torch import Tensor
 
@@ -145,4 +145,15 @@ def _written(conversion: Conversion, target: str) -> Conversion:
     if len(classifier) not in (0, len(CLASSIFIER)):
         raise ValueError(f'of the classifier only {list(classifier)} is there: it needs {list(CLASSIFIER)}')
     tensors = {**conversion.state_dict, **classifier}
-    return conversion._replace(state_dict=WRITERS[kind, target](tensors, conversion.backbone))
+    written = WRITERS[kind, target](tensors, conversion.backbone)
+    return conversion._replace(state_dict=written, renamed=_renamed(conversion, tensors, written))
+
+
+def _renamed(
+    conversion: Conversion, tensors: Mapping[str, Tensor], written: Mapping[str, Tensor]
+) -> List[Tuple[str, str]]:
+    """Names of the source and of the target, of the tensors that both have."""
+    before = {new: old for old, new in conversion.renamed}
+    sources = {id(tensor): before.get(name, name) for name, tensor in tensors.items()}
+    pairs = [(sources.get(id(tensor), name), name) for name, tensor in written.items()]
+    return [(old, new) for old, new in pairs if old != new and old not in conversion.added]

@@ -40,7 +40,7 @@ def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
 
     Args:
         path: A file written by ``torch.save``, of the zip or the older format, or a safetensors
-            file, whose tensors come under ``state_dict`` and whose metadata under ``meta``.
+            file, whose tensors come under ``state_dict`` and whose metadata, if any, under ``meta``.
         mmap: Whether tensors may lie in the mapped file: no memory is taken before they are used,
             but the file must not change as long as they are.
 
@@ -89,8 +89,8 @@ def _is_safetensors(path: Path) -> bool:
 def _read_safetensors(path: Path) -> Dict[str, Any]:
     try:
         with safe_open(path, framework='pt') as file:
-            meta = file.metadata() or {}
-            return dict(state_dict={key: file.get_tensor(key) for key in file.keys()}, meta=meta)  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return dict(state_dict=tensors, **(dict(meta=file.metadata()) if file.metadata() else {}))
     except (SafetensorError, ValueError, TypeError, RuntimeError, OSError) as error:
         raise ValueError(
             f'{path} ({path.stat().st_size:,} bytes) is not a safetensors file, or a truncated one '

@@ -182,6 +182,14 @@ def test_classifier__is_reported_as_dropped_for_mmdet_only(light):
     assert convert(light, target='timm').dropped == []
 
 
+def test_renamed__names_the_source_and_the_target(light):
+    assert convert(light, target='timm').renamed == []
+    assert ('bn1.bias', 'stem.7.bias') in convert(light).renamed
+    renamed = convert(timm(512, depth=18), target='official').renamed
+    assert ('layer1.0.se.conv.weight', 'module.layer1.0.eca.conv.weight') in renamed
+    assert ('fc.bias', 'module.fc.bias') in renamed
+
+
 def test_plain__gets_the_same_initial_eca_at_every_call_and_leaves_the_generator_alone():
     source = plain()
     state = torch.get_rng_state()
