@@ -19,7 +19,7 @@ setup(
     packages=find_packages(include=['eca_mmdet', 'eca_mmdet.*']),
     # mmengine looks for `eca_mmdet::NAME.py` in .mim/configs, mim for tools in .mim/tools. In the
     # repository .mim holds links, in a wheel the files themselves.
-    package_data={'eca_mmdet': ['.mim/*.yml', '.mim/configs/*', '.mim/configs/_base_/*', '.mim/tools/*']},
+    package_data={'eca_mmdet': ['.mim/*.yml', '.mim/configs/*', '.mim/configs/*/*', '.mim/tools/*']},
     exclude_package_data={'eca_mmdet': ['.mim/tools/setup_env.py']},  # it sets up the repository
     # Not torch, mmcv and mmdet: mmcv must be built against the installed torch, which pip's isolated
     # build cannot see, and the onedl forks provide the same modules under other names.

@@ -7,9 +7,15 @@ _base_ = [
 model = dict(
     # Square anchors from 12 pixels on, about as large as the shapes.
     rpn_head=dict(anchor_generator=dict(scales=[3, 4.5], ratios=[1.0])),
-    roi_head=dict(bbox_head=dict(num_classes=3), mask_head=dict(num_classes=3)),
-    train_cfg=dict(rcnn=dict(sampler=dict(num=32, pos_fraction=0.5))),  # two to seven shapes an image
+    roi_head=dict(
+        # Images of 160 pixels: boxes of 14 pixels (usually 56) come from the finest level, larger ones
+        # from where a cell sees all of them. Masks need the fine levels and keep the usual 56.
+        bbox_roi_extractor=dict(finest_scale=14),
+        bbox_head=dict(num_classes=3),
+        mask_head=dict(num_classes=3),
+    ),
+    train_cfg=dict(rcnn=dict(sampler=dict(num=64, pos_fraction=0.5))),  # two to seven shapes an image
 )
 optim_wrapper = dict(optimizer=dict(fused=True))  # an eighth of a step's time on a CPU
-train_cfg = dict(max_epochs=4, val_interval=4)
+train_cfg = dict(max_epochs=5, val_interval=5)
 default_hooks = dict(logger=dict(interval=20))

@@ -10,8 +10,9 @@ __version__ = '0.1.0'
 
 require_stack()
 
-from .apis import load_backbone  # noqa: E402
-from .backbones import ECAResNet  # noqa: E402
+from . import legacy  # noqa: E402, F401
+from .apis import load_backbone, load_detector  # noqa: E402
+from .backbones import ECAMobileNetV2, ECAResNet  # noqa: E402
 from .checkpoints import allow_training_state, register_safetensors  # noqa: E402
 from .config import register_config_package  # noqa: E402
 from .engine import LearningRateHook, NonFiniteLossHook, SafeResumeHook  # noqa: E402
@@ -23,6 +24,7 @@ register_safetensors()
 
 __all__ = [
     'ECALayer',
+    'ECAMobileNetV2',
     'ECAResNet',
     'LearningRateHook',
     'NonFiniteLossHook',
@@ -30,4 +32,5 @@ __all__ = [
     '__version__',
     'eca_kernel_size',
     'load_backbone',
+    'load_detector',
 ]

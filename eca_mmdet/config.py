@@ -31,7 +31,8 @@ def _get_cfg_path_or_ours(cfg_path: str, filename: str) -> Tuple[str, Optional[s
     if package != PACKAGE:
         return _get_cfg_path(cfg_path, filename)
     if not (CONFIGS / path).is_file():
-        known = sorted(config.name for config in CONFIGS.glob('*.py'))
+        files = [config.relative_to(CONFIGS).as_posix() for config in CONFIGS.rglob('*.py')]
+        known = sorted(name for name in files if not name.startswith('_base_'))
         raise FileNotFoundError(f'{cfg_path}: eca_mmdet has no such config; it has {known}')
     return str(CONFIGS / path), SCOPE
 

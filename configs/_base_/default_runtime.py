@@ -1,7 +1,1 @@
-_base_ = 'mmdet::_base_/default_runtime.py'
-custom_imports = dict(imports=['eca_mmdet'], allow_failed_imports=False)
-custom_hooks = [
-    dict(type='LearningRateHook'),
-    dict(type='NonFiniteLossHook'),
-    dict(type='SafeResumeHook'),
-]
+_base_ = ['mmdet::_base_/default_runtime.py', './hooks.py']

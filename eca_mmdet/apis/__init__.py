@@ -5,6 +5,7 @@ from .config import load_config, set_work_dir
 from .errors import user_errors
 from .evaluate import evaluate, prepare_evaluation
 from .load import load_backbone
+from .load_detector import load_detector
 from .options import add_run_options, config_of
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     'evaluate',
     'load_backbone',
     'load_config',
+    'load_detector',
     'prepare_evaluation',
     'set_work_dir',
     'user_errors',

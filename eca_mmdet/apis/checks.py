@@ -15,11 +15,19 @@ from mmengine.registry import init_default_scope
 from ..checkpoints.io import read_checkpoint, unwrap
 from ..datasets.checks import check_datasets
 from ..environment import operators_remedy, tool
+from ..layers import attention_config
 
-WEIGHTS_HELP = (
+ECA_WEIGHTS_HELP = (
     '  to get it: download the official ECANet ImageNet checkpoint (links in its README, '
     'github.com/BangguWu/ECANet) and run\n'
     '      {tool} DOWNLOADED {path}\n'
+)
+OTHER_WEIGHTS_HELP = (
+    '  it should hold a ResNet with this attention, trained on ImageNet, under the names of this backbone\n'
+    '  to start from a plain ResNet instead, the attention untrained:\n'
+    '      --cfg-options {key}.init_cfg.checkpoint=torchvision://resnet{depth} {key}.frozen_stages=0\n'
+)
+FROM_SCRATCH_HELP = (
     '  to train from scratch on purpose:\n'
     '      --cfg-options {key}.init_cfg=None {key}.frozen_stages=-1 {key}.norm_eval=False'
 )
@@ -108,9 +116,11 @@ def _check_pretrained(cfg: Config) -> None:
         elif not _is_remote(path) and not Path(path).is_file():
             raise FileNotFoundError(
                 f'weights {path} of {key}: no such file\n'
-                + WEIGHTS_HELP.format(path=path, key=key, tool=tool('convert_weights.py'))
+                + _weights_help(node).format(
+                    path=path, key=key, depth=node.get('depth'), tool=tool('convert_weights.py')
+                )
             )
-        elif not _is_remote(path) and node.get('type') == 'ECAResNet':
+        elif not _is_remote(path) and node.get('type') in ('ECAResNet', 'ECAMobileNetV2'):
             _check_backbone_file(node, path)
     backbone = cfg.model.get('backbone') or {}
     if (
@@ -124,6 +134,11 @@ def _check_pretrained(cfg: Config) -> None:
             'model.backbone.norm_eval=False.',
             level=logging.WARNING,
         )
+
+
+def _weights_help(backbone: dict) -> str:
+    is_eca = attention_config(backbone.get('attention', 'eca')) == attention_config('eca')
+    return (ECA_WEIGHTS_HELP if is_eca else OTHER_WEIGHTS_HELP) + FROM_SCRATCH_HELP
 
 
 def _check_backbone_file(backbone: dict, path: str) -> None:

@@ -7,8 +7,7 @@ first ``after_conv3`` plugin, and ``ECABasicBlock`` gives ``BasicBlock`` the sam
 place. State-dict names are those of the released weights.
 """
 
-import re
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch.utils.checkpoint as cp
 from mmcv.cnn import build_plugin_layer
@@ -19,6 +18,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..layers import RELEASED_KERNEL_SIZES, USE_KERNEL_SIZE, attention_config
+from .checked_weights import CheckedWeights
 from .kernel_sizes import KernelSizes, stage_kernel_sizes
 from .widths import (
     BlockWidths,
@@ -70,7 +70,7 @@ class ECABasicBlock(BasicBlock):
 
 
 @MODELS.register_module()
-class ECAResNet(ResNet):
+class ECAResNet(CheckedWeights, ResNet):
     """mmdet's ResNet with channel attention after the last conv and norm of every block.
 
     Registered in mmengine's root registry, where mmdet, MMSegmentation and
@@ -85,7 +85,8 @@ class ECAResNet(ResNet):
             18: 3577, 50: 3557, 34, 101 and 152: 3357, the others 5557.
         attention: What stands in the place of ECA: a name of
             ``eca_mmdet.layers.ATTENTIONS`` (``'none'`` is the plain ResNet), or the
-            config of a registered layer that takes ``in_channels``.
+            config of a registered layer that takes ``in_channels``. ECA-NS has the
+            kernel sizes of ECA, the others none.
         stage_blocks: Blocks per stage, or ``None`` for those of the depth.
         stem_channels: Output channels of the stem; with ``deep_stem`` also those of its
             three convolutions, such as ``(24, 32, 64)`` (timm's "tiered" stem).
@@ -100,7 +101,7 @@ class ECAResNet(ResNet):
     Raises:
         KeyError: If the depth is none of these.
         ValueError: If another argument is not one of the allowed forms, or a
-            checkpoint with other sizes is loaded.
+            checkpoint with other sizes or another attention is loaded.
 
     Example:
         >>> backbone = ECAResNet(depth=50)
@@ -213,61 +214,3 @@ class ECAResNet(ResNet):
         """Set the mode as mmdet does; return the module, as torch does and mmdet does not."""
         super().train(mode)
         return self
-
-    def check_weights(self, state_dict: Dict[str, Tensor], prefix: str = '') -> None:
-        """Refuse weights of another network.
-
-        mmengine loads pretrained weights non-strictly: it warns of a tensor that does not
-        fit and trains on without it. Other kernel sizes mean other weights, and not one
-        matching name means another naming, so both are errors here.
-
-        Args:
-            state_dict: The tensors to load.
-            prefix: What stands before the backbone's names in it.
-
-        Raises:
-            ValueError: In these two cases.
-        """
-        found = checkpoint_kernel_sizes(state_dict, prefix)
-        own = {stage: [size] for stage, size in enumerate(self.eca_kernel_sizes)}
-        uses_eca = self.attention is not None and self.attention['type'] == 'ECALayer'
-        if uses_eca and any(sizes != own[stage] for stage, sizes in found.items() if stage in own):
-            raise ValueError(
-                f'the checkpoint has ECA kernel sizes {_describe(found)}, this backbone was built with '
-                f'{_describe(own)}; set eca_kernel_sizes of the backbone to those of the checkpoint'
-            )
-        names = self.state_dict(keep_vars=True)
-        if not prefix and not any(key in names for key in state_dict):
-            raise ValueError(
-                f'none of the {len(names)} tensors of ECAResNet is in the checkpoint, whose names '
-                f'start like {sorted(state_dict)[:3]}; convert it with tools/convert_weights.py, or '
-                "name the part to load with init_cfg=dict(..., prefix='backbone.')"
-            )
-
-    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args) -> None:
-        self.check_weights(state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def checkpoint_kernel_sizes(state_dict: Dict[str, Tensor], prefix: str = '') -> Dict[int, List[int]]:
-    """Read the ECA kernel sizes from a backbone's tensor shapes.
-
-    Args:
-        state_dict: Tensors named ``{prefix}layerN.M.eca.conv.weight``, of shape
-            ``(1, 1, k)``; others are ignored.
-        prefix: What stands before ``layerN``.
-
-    Returns:
-        Stage index (from 0) to the sorted distinct sizes of its blocks.
-    """
-    pattern = re.compile(re.escape(prefix) + r'layer(\d+)\.\d+\.eca\.conv\.weight')
-    sizes: Dict[int, set] = {}
-    for key, value in state_dict.items():
-        match = pattern.fullmatch(key)
-        if match and value.dim() == 3:
-            sizes.setdefault(int(match[1]) - 1, set()).add(value.shape[-1])
-    return {stage: sorted(sizes[stage]) for stage in sorted(sizes)}
-
-
-def _describe(sizes: Dict[int, List[int]]) -> Tuple:
-    return tuple(v[0] if len(v) == 1 else tuple(v) for v in sizes.values())

@@ -56,3 +56,37 @@ def stage_kernel_sizes(
         return tuple(check_kernel_size(size) for size in sizes)
     except ValueError as error:
         raise ValueError(f'eca_kernel_sizes={tuple(sizes)!r}: {error}; {_ALLOWED}') from None
+
+
+def grouped_kernel_sizes(
+    sizes: KernelSizes, groups: Sequence[int], stage_channels: Sequence[int], default: Sequence[int]
+) -> Tuple[int, ...]:
+    """Resolve a kernel-size option of a network whose stages share sizes in groups.
+
+    Args:
+        sizes: A form of ``stage_kernel_sizes``, or one size per group.
+        groups: Group of each stage, from 0.
+        stage_channels: Output channels of each stage's blocks.
+        default: Sizes that ``None`` stands for, one per group.
+
+    Returns:
+        One positive odd integer per stage.
+
+    Raises:
+        ValueError: If the option is none of these, or an integer of as many digits as there are
+            groups, which could mean either form.
+    """
+    count = len(default)
+    sizes = default if sizes is None else sizes
+    if isinstance(sizes, int) and 10 ** (count - 1) <= sizes < 10**count:
+        raise ValueError(
+            f'eca_kernel_sizes={sizes}: one size for all stages, or one per group? Write '
+            f'{(sizes,) * count} or {tuple(map(int, str(sizes)))}'
+        )
+    if isinstance(sizes, Sequence) and len(sizes) == count:
+        sizes = [sizes[group] for group in groups]
+        sizes = ''.join(sizes) if all(isinstance(size, str) for size in sizes) else sizes
+    try:
+        return stage_kernel_sizes(sizes, stage_channels)
+    except ValueError as error:
+        raise ValueError(f'{error}, and one per group of stages, such as {tuple(default)}') from None

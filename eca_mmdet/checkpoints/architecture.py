@@ -10,11 +10,12 @@ from typing import Any, Dict, List, Mapping, Tuple
 from torch import Tensor
 
 from ..backbones import VARIANTS, ECAResNet
-from ..backbones.eca_resnet import checkpoint_kernel_sizes
 from ..backbones.kernel_sizes import KernelSizes, stage_kernel_sizes
 from ..backbones.variants import PRUNED_WIDTHS
+from ..backbones.weights import checkpoint_kernel_sizes
 from ..layers import RELEASED_KERNEL_SIZES
 
+OWN_SIZES = 'this file has ECA weights, whose kernel sizes are theirs: leave --eca-kernel-sizes out'
 _MOST_BLOCKS = 500  # in a stage; the deepest known has 48
 
 
@@ -88,9 +89,7 @@ def _kernel_sizes(tensors: Mapping[str, Tensor], depth: int, asked: KernelSizes)
     if any(len(sizes) != 1 for sizes in found.values()) or sorted(found) != [0, 1, 2, 3]:
         raise ValueError(f'ECA kernel sizes must be one per stage, this file has {found} (by stage, from 0)')
     if asked is not None:
-        raise ValueError(
-            'this file has ECA weights, whose kernel sizes are theirs: leave --eca-kernel-sizes out'
-        )
+        raise ValueError(OWN_SIZES)
     return [sizes[0] for sizes in found.values()]
 
 

@@ -15,6 +15,7 @@ from ..backbones import ECAResNet
 from ..backbones.kernel_sizes import KernelSizes
 from ..layers import ECALayer
 from .architecture import describe, read_arguments
+from .fit import fit_tensors
 from .io import unwrap
 
 Table = Sequence[Tuple[str, str]]
@@ -98,25 +99,10 @@ def _fit(state_dict: Dict[str, Tensor], backbone: Dict[str, Any]) -> Tuple[Dict[
     """Check names and shapes; add batch counters, which torch < 0.4.1 did not save, and ECA."""
     model = _on_meta(backbone)
     expected = model.state_dict()
-    state_dict = dict(state_dict)
-    added = {key: torch.tensor(0) for key in expected if key.endswith('num_batches_tracked')}
-    if not any('.eca.' in key for key in state_dict):
-        added.update(_initial_eca(model))
-    added = {key: value for key, value in added.items() if key not in state_dict}
-    state_dict.update(added)
-    missing = [key for key in expected if key not in state_dict]
-    unexpected = [key for key in state_dict if key not in expected]
-    misshapen = [
-        f'{key} {tuple(state_dict[key].shape)} instead of {tuple(expected[key].shape)}'
-        for key in expected
-        if key in state_dict and state_dict[key].shape != expected[key].shape
-    ]
-    if missing or unexpected or misshapen:
-        raise ValueError(
-            f'the file looks like {describe(backbone)} but does not fit it: '
-            f'missing {missing[:5]}, unexpected {unexpected[:5]}, shapes {misshapen[:5]}'
-        )
-    return {key: state_dict[key] for key in expected}, list(added)
+    eca = {} if any('.eca.' in key for key in state_dict) else _initial_eca(model)
+    state_dict = {**state_dict, **eca}
+    counters = fit_tensors(state_dict, expected, describe(backbone))
+    return {key: state_dict[key] for key in expected}, [*eca, *counters]
 
 
 def _on_meta(backbone: Dict[str, Any]) -> ECAResNet:

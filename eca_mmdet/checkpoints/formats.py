@@ -9,8 +9,16 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 from torch import Tensor
 
 from ..backbones.kernel_sizes import KernelSizes
+from .architecture import OWN_SIZES
 from .conversion import CLASSIFIER, Conversion
 from .io import unwrap
+from .mobilenet import (
+    check_mobilenet,
+    convert_official_mobilenet,
+    recognise_mobilenet,
+    recognise_official_mobilenet,
+    to_official_mobilenet,
+)
 from .official import convert_official, convert_plain, to_official
 from .openmmlab import convert_backbone, convert_backbone_of_detector, convert_mmpretrain
 from .timm import convert_timm, to_timm
@@ -48,12 +56,25 @@ def _is_plain(tensors: Mapping[str, Tensor]) -> bool:
     return _stem(tensors) and not _eca(tensors) and not _se(tensors) and _has(r'layer1\..+')(tensors)
 
 
+def _has_eca(converts: Callable[[Any], Conversion]) -> Callable[[Any, KernelSizes], Conversion]:
+    """For formats whose files always hold ECA: no kernel sizes to choose."""
+
+    def convert(checkpoint: Any, eca_kernel_sizes: KernelSizes) -> Conversion:
+        if eca_kernel_sizes is not None:
+            raise ValueError(OWN_SIZES)
+        return converts(checkpoint)
+
+    return convert
+
+
 FORMATS = (
     Format('official', _is_official, convert_official),
     Format('timm', lambda tensors: _se(tensors) or _timm_stem(tensors), convert_timm),
     Format('plain', _is_plain, convert_plain),
     Format('mmpretrain', lambda tensors: _wrapped(tensors) and not _detector(tensors), convert_mmpretrain),
     Format('mmdet', _is_backbone, convert_backbone),
+    Format('official-mobilenetv2', recognise_official_mobilenet, _has_eca(convert_official_mobilenet)),
+    Format('mmdet-mobilenetv2', recognise_mobilenet, _has_eca(check_mobilenet)),
     # Never by itself: whoever has a detector may want all of it.
     Format('backbone-of-detector', lambda tensors: False, convert_backbone_of_detector),
 )
@@ -61,6 +82,7 @@ FORMATS = (
 WRITERS: Dict[Tuple[str, str], Callable[[Mapping[str, Tensor], Mapping[str, Any]], Dict[str, Tensor]]] = {
     ('ECAResNet', 'official'): to_official,
     ('ECAResNet', 'timm'): to_timm,
+    ('ECAMobileNetV2', 'official'): lambda tensors, backbone: to_official_mobilenet(tensors),
 }
 """(type of the backbone, --to) to the function of its tensors, with classifier, and its config."""
 
@@ -137,7 +159,8 @@ def _written(conversion: Conversion, target: str) -> Conversion:
     classifier = conversion.classifier
     if target == 'mmdet':
         dropped = [f'{name} {tuple(value.shape)}' for name, value in classifier.items()]
-        return conversion._replace(dropped=conversion.dropped + dropped, classifier={})
+        renamed = [pair for pair in conversion.renamed if pair[1] not in classifier]
+        return conversion._replace(dropped=conversion.dropped + dropped, renamed=renamed, classifier={})
     kind = conversion.backbone['type']
     if (kind, target) not in WRITERS:
         targets = [to for backbone, to in WRITERS if backbone == kind]

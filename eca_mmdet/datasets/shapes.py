@@ -51,7 +51,7 @@ def make_shapes(
     if min(train, val) < 1 or size < 64:
         raise ValueError(f'needs train >= 1, val >= 1, size >= 64; got {train}, {val}, {size}')
     root = Path(root)
-    recipe = dict(train=train, val=val, size=size, seed=seed, version=1)
+    recipe = dict(train=train, val=val, size=size, seed=seed, version=2)
     if _finished(root, recipe):
         return root
     for index, (split, count) in enumerate((('train2017', train), ('val2017', val))):
@@ -108,7 +108,7 @@ def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[di
     instances = [_random_instance(rng, size) for _ in range(rng.integers(2, 8))]
     instances.sort(key=lambda instance: -instance.mask.sum())  # small ones in front, or few remain
     for instance in instances:
-        image[instance.mask] = _texture(rng, size, 60, instance.label)[instance.mask]
+        image[instance.mask] = _texture(rng, size, 50, instance.label)[instance.mask]
     image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
     return image, _annotate(instances, crowd)
 
@@ -116,9 +116,9 @@ def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[di
 def _texture(rng: np.random.Generator, size: int, contrast: float, label: Optional[int] = None) -> np.ndarray:
     """A random colour with a pattern, ``(size, size, 3)``: each class has its own kind.
 
-    Circles are shaded, squares striped, triangles chequered, the ground (``None``) shaded
-    faintly: colours tell nothing, texture and outline do, which a small network can learn
-    in minutes.
+    Circles are shaded, squares striped, triangles chequered, the ground (``None``) is darker
+    and shaded faintly: colours tell shapes from ground, texture and outline tell the class,
+    which a small network can learn in minutes.
     """
     y, x = np.mgrid[:size, :size]
     angle = rng.uniform(0, np.pi)
@@ -127,7 +127,8 @@ def _texture(rng: np.random.Generator, size: int, contrast: float, label: Option
     wave = np.sin(along * 2 * np.pi / period)
     if label == 2:
         wave *= np.sin(across * 2 * np.pi / period)
-    return rng.uniform(40, 215, 3) + contrast * wave[..., None] * rng.uniform(0.5, 1, 3)
+    colour = rng.uniform(20, 90, 3) if label is None else rng.uniform(110, 215, 3)
+    return colour + contrast * wave[..., None] * rng.uniform(0.5, 1, 3)
 
 
 def _random_instance(rng: np.random.Generator, size: int) -> Instance:

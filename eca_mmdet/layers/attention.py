@@ -4,11 +4,22 @@ from typing import Optional, Union
 
 ATTENTIONS = {
     'none': None,
+    'se': dict(type='SELayer'),
+    'se_var1': dict(type='SEVar1Layer'),
+    'se_var2': dict(type='SEVar2Layer'),
+    'se_var3': dict(type='SEVar3Layer'),
+    'se_gc2': dict(type='SEGCLayer', groups=2),
+    'se_gc4': dict(type='SEGCLayer', groups=4),
+    'se_gc8': dict(type='SEGCLayer', groups=8),
+    'se_gc16': dict(type='SEGCLayer', groups=16),
+    'eca_ns': dict(type='ECANSLayer'),
     'eca': dict(type='ECALayer'),
+    'cbam': dict(type='CBAMLayer'),
+    'triplet': dict(type='TripletLayer'),
 }
 """Name to layer config; ``'none'`` is the plain network."""
 
-USE_KERNEL_SIZE = ('ECALayer',)
+USE_KERNEL_SIZE = ('ECALayer', 'ECANSLayer')
 """Layer types whose ``kernel_size`` a backbone sets stage by stage."""
 
 

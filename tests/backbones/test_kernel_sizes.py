@@ -1,6 +1,6 @@
 import pytest
 
-from eca_mmdet.backbones.kernel_sizes import stage_kernel_sizes
+from eca_mmdet.backbones.kernel_sizes import grouped_kernel_sizes, stage_kernel_sizes
 
 R50 = (256, 512, 1024, 2048)
 
@@ -44,3 +44,39 @@ def test_wrong_forms__say_what_is_allowed(sizes, message):
     with pytest.raises(ValueError, match=message) as error:
         stage_kernel_sizes(sizes, R50)
     assert "'3557'" in str(error.value)
+
+
+MOBILENET = dict(groups=(0, 0, 1), stage_channels=(16, 64, 128), default=(1, 3))
+
+
+@pytest.mark.parametrize(
+    ('sizes', 'expected'),
+    [
+        (None, (1, 1, 3)),
+        ('35', (3, 3, 5)),
+        ([3, 5], (3, 3, 5)),
+        ((13, 13), (13, 13, 13)),
+        (5, (5, 5, 5)),
+        ('135', (1, 3, 5)),
+        ('adaptive', (3, 3, 5)),
+    ],
+)
+def test_grouped_forms__give_one_size_per_stage(sizes, expected):
+    assert grouped_kernel_sizes(sizes, **MOBILENET) == expected
+
+
+@pytest.mark.parametrize(
+    ('sizes', 'message'),
+    [
+        (13, r'Write \(13, 13\) or \(1, 3\)'),  # '13' as --cfg-options passes it
+        (-3, 'positive odd integer'),
+        ('14', 'positive odd integer'),
+        ('1x', "allowed are .* 'adaptive', and one per group of stages"),
+        ((1, 3, 5, 7), '4 entries .* 3 stages'),
+        ((1, 'x'), 'positive odd integer'),
+        (2.5, 'allowed are'),
+    ],
+)
+def test_wrong_grouped_forms__say_what_is_allowed(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        grouped_kernel_sizes(sizes, **MOBILENET)

@@ -1,18 +1,29 @@
-"""Every config is built, its backbone run, and its rate compared with the linear rule."""
+"""Every config is built, trained one step and run; rates follow the rules that the configs state."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import load_tool
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from eca_mmdet import ECAResNet
+from eca_mmdet import ECAMobileNetV2, ECAResNet
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
-CONFIGS = sorted(path.name for path in ROOT.glob('*.py'))
-RELEASED = [name for name in CONFIGS if name.endswith('fpn_1x.py')]
+CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
+DEPTHS = (18, 34, 50, 101, 152)
+DETECTORS = ('faster_rcnn', 'mask_rcnn', 'retinanet')
+RELEASED = [f'{detector}_ecanet{depth}_fpn_1x.py' for detector in DETECTORS for depth in DEPTHS]
+MOBILENET = ['faster_rcnn_ecamobilenetv2_fpn_1x.py', 'retinanet_ecamobilenetv2_fpn_1x.py']
+TIMM = [
+    f'timm/{detector}_ecaresnet{name}_fpn_1x.py'
+    for detector in DETECTORS
+    for name in ('50d', '50t', '101d', 'light', '50d_pruned', '101d_pruned')
+]
+SIZES = {18: '3577', 34: '3357', 50: '3557', 101: '3357', 152: '3357'}
 
 
 @pytest.fixture(autouse=True)
@@ -25,28 +36,37 @@ def without_weights(cfg):
     return cfg
 
 
+def test_every_detector_and_backbone__has_a_config():
+    assert set(RELEASED + MOBILENET + TIMM) <= set(CONFIGS)
+
+
 @pytest.mark.parametrize('name', CONFIGS)
-def test_config__builds_and_its_backbone_feeds_its_neck(name):
-    model = MODELS.build(without_weights(Config.fromfile(ROOT / name)).model)
-    assert isinstance(model.backbone, ECAResNet)
+def test_config__trains_one_step_and_predicts(name):
+    """Tiny images, random weights: losses are finite, gradients whole, predictions come out."""
+    from mmdet.testing import demo_mm_inputs
+
+    cfg = without_weights(Config.fromfile(ROOT / name))
+    model = MODELS.build(cfg.model)
+    assert isinstance(model.backbone, ECAMobileNetV2 if name in MOBILENET else ECAResNet)
+    assert list(model.backbone.out_channels) == cfg.model.neck.in_channels
+    heads = cfg.model.get('roi_head', cfg.model)
+    classes, with_mask = heads.bbox_head.num_classes, 'mask_head' in heads
+    inputs = demo_mm_inputs(2, [[3, 64, 96], [3, 80, 64]], num_classes=classes, with_mask=with_mask)
+    data = model.data_preprocessor(inputs, training=True)
+    loss, terms = model.parse_losses(model(**data, mode='loss'))
+    loss.backward()
+    assert all(value.isfinite() for value in terms.values())
+    assert ('loss_mask' in terms) == with_mask
+    assert [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
     with torch.no_grad():
-        features = model.eval().extract_feat(torch.randn(1, 3, 64, 64))
-    assert len(features) == 5
+        data = model.eval().data_preprocessor(inputs, training=False)
+        results = model(**data, mode='predict')
+    assert len(results) == 2
+    assert ('masks' in results[0].pred_instances) == with_mask
 
 
-def test_the_six_released_detectors_have_a_config():
-    assert (
-        sorted(
-            f'{detector}_ecanet{depth}_fpn_1x.py'
-            for detector in ('faster_rcnn', 'mask_rcnn', 'retinanet')
-            for depth in (50, 101)
-        )
-        == RELEASED
-    )
-
-
-@pytest.mark.parametrize('name', RELEASED)
-def test_released_configs__follow_the_1x_schedule_at_the_linear_rate(name):
+@pytest.mark.parametrize('name', RELEASED + MOBILENET)
+def test_1x_configs__follow_the_1x_schedule_at_the_linear_rate(name):
     cfg = Config.fromfile(ROOT / name)
     rate = 0.02 * 2 / 16 / (2 if name.startswith('retinanet') else 1)
     assert cfg.optim_wrapper.optimizer.lr == rate == (0.00125 if name.startswith('retinanet') else 0.0025)
@@ -61,50 +81,57 @@ def test_released_configs__follow_the_1x_schedule_at_the_linear_rate(name):
 @pytest.mark.parametrize('name', RELEASED)
 def test_released_configs__have_the_sizes_of_the_weights_they_start_from(name):
     backbone = Config.fromfile(ROOT / name).model.backbone
-    sizes = {50: '3557', 101: '3357'}[backbone.depth]
+    sizes = SIZES[backbone.depth]
     assert backbone.eca_kernel_sizes == sizes
     assert backbone.init_cfg.checkpoint == f'weights/eca_resnet{backbone.depth}_k{sizes}.pth'
     assert (backbone.frozen_stages, backbone.norm_eval) == (1, True)
 
 
-@pytest.mark.parametrize('name', RELEASED)
-def test_released_configs__train_one_step_and_predict(name):
-    """Tiny images, random weights: losses are finite and predictions come out."""
-    from mmdet.testing import demo_mm_inputs
-
-    cfg = without_weights(Config.fromfile(ROOT / name))
-    model = MODELS.build(cfg.model)
-    with_mask = name.startswith('mask')
-    inputs = demo_mm_inputs(2, [[3, 64, 96], [3, 80, 64]], num_classes=80, with_mask=with_mask)
-    data = model.data_preprocessor(inputs, training=True)
-    loss, terms = model.parse_losses(model(**data, mode='loss'))
-    loss.backward()
-    assert all(value.isfinite() for value in terms.values())
-    assert ('loss_mask' in terms) == with_mask
-    assert model.backbone.layer3[0].eca.conv.weight.grad.isfinite().all()
-    with torch.no_grad():
-        data = model.eval().data_preprocessor(inputs, training=False)
-        results = model(**data, mode='predict')
-    assert len(results) == 2
-    assert ('masks' in results[0].pred_instances) == with_mask
+def test_mobilenet_configs__are_of_two_detectors_and_start_from_the_released_weights():
+    assert [name.split('_eca')[0] for name in MOBILENET] == ['faster_rcnn', 'retinanet']
+    for name in MOBILENET:
+        model = Config.fromfile(ROOT / name).model
+        assert model.backbone.init_cfg.checkpoint == 'weights/eca_mobilenetv2_k13.pth'
+        assert (model.backbone.frozen_stages, model.backbone.norm_eval) == (1, True)
+        backbone = MODELS.build({**model.backbone, 'init_cfg': None})
+        assert backbone.eca_kernel_sizes == (1, 1, 1, 1, 3, 3, 3)
+        assert list(backbone.out_channels) == model.neck.in_channels
 
 
-@pytest.mark.parametrize('name', RELEASED)
-def test_model_index__describes_every_released_config(name):
+@pytest.mark.parametrize('name', TIMM)
+def test_timm_configs__follow_the_recipe_of_mmdets_strikes_back_configs(name):
+    cfg = Config.fromfile(ROOT / name)
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='AdamW', lr=0.0001 if 'retinanet' in name else 0.0002, weight_decay=0.05
+    )
+    assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=16)
+    network = re.search(r'ecaresnet\w+(?=_fpn)', name)[0]
+    assert cfg.model.backbone.init_cfg.checkpoint == f'weights/{network}.pth'
+
+
+@pytest.mark.parametrize('name', RELEASED + MOBILENET + TIMM)
+def test_model_index__describes_every_1x_config(name):
     import yaml
 
     models = {m['Name']: m for m in yaml.safe_load((ROOT / 'metafile.yml').read_text())['Models']}
-    model = models[name.removesuffix('.py')]
+    model = models[Path(name).stem]
     assert model['Config'] == f'configs/{name}'
-    tasks = {result['Task'] for result in model['Results']}
-    assert ('Instance Segmentation' in tasks) == name.startswith('mask')
 
 
-def test_readme__shows_the_figures_of_the_model_index():
+def test_readme__has_the_tables_of_the_model_index_and_the_checkpoint_list():
+    tables = load_tool('readme_tables')
+    readme = (ROOT.parent / 'README.md').read_text()
+    assert tables.render(readme) == readme
+
+
+def test_checkpoint_list__names_configs_that_exist():
     import yaml
 
-    readme = (ROOT.parent / 'README.md').read_text()
-    for model in yaml.safe_load((ROOT / 'metafile.yml').read_text())['Models']:
-        figures = [result['Metrics'] for result in model['Results']]
-        box, mask = figures[0]['box AP'], figures[1]['mask AP'] if len(figures) > 1 else '-'
-        assert f'| [{model["Name"]}]({model["Config"]}) | {box} | {mask} |' in readme
+    for group in yaml.safe_load((ROOT / 'checkpoints.yml').read_text()):
+        for target, config in group['files'].values():
+            for detector in DETECTORS if config else ():
+                path = ROOT / config.format(detector=detector)
+                assert path.is_file()
+                checkpoint = Config.fromfile(path).model.backbone.init_cfg
+                if group['source'].endswith('ImageNet'):
+                    assert checkpoint.checkpoint == target

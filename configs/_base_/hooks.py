@@ -1,0 +1,6 @@
+custom_imports = dict(imports=['eca_mmdet'], allow_failed_imports=False)
+custom_hooks = [
+    dict(type='LearningRateHook'),
+    dict(type='NonFiniteLossHook'),
+    dict(type='SafeResumeHook'),
+]

@@ -1,0 +1,2 @@
+_base_ = './retinanet_ecanet50.py'
+model = dict(backbone=dict(attention='none', init_cfg=dict(checkpoint='torchvision://resnet50')))

@@ -1,0 +1,8 @@
+# An SE-ResNet trained on ImageNet; the authors published none. One with biases: attention.bias=True.
+_base_ = './retinanet_ecanet50.py'
+model = dict(
+    backbone=dict(
+        attention=dict(type='SELayer', bias=False),
+        init_cfg=dict(checkpoint='weights/se_resnet50.pth'),
+    )
+)

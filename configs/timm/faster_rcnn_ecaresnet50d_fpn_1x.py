@@ -1,0 +1,13 @@
+# Weights of a modern ImageNet recipe want AdamW in detection: optimizer, rate (0.0002 for 16 images) and
+# weight decay are those of mmdet's "ResNet strikes back" configs (arXiv 2110.00476).
+_base_ = ['mmdet::resnet_strikes_back/faster-rcnn_r50-rsb-pre_fpn_1x_coco.py', '../_base_/hooks.py']
+model = dict(
+    backbone=dict(
+        type='ECAResNet',
+        deep_stem=True,
+        avg_down=True,
+        eca_kernel_sizes='5557',
+        init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='weights/ecaresnet50d.pth'),
+    )
+)
+auto_scale_lr = dict(enable=True)

@@ -1,0 +1,81 @@
+"""The project's configs that build whole detectors, and the few settings a file may choose."""
+
+from typing import Any, Dict, Sequence, Tuple
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+from ..config import CONFIGS, PACKAGE
+
+KINDS = {'Faster R-CNN': 'faster_rcnn', 'Mask R-CNN': 'mask_rcnn', 'RetinaNet': 'retinanet'}
+DEPTHS = (50, 101)
+
+
+def config_name(kind: str, depth: int, legacy: bool) -> str:
+    """Name of a detector's config, below the configs folder."""
+    name = f'{KINDS[kind]}_ecanet{depth}_fpn_1x'
+    return f'legacy/{name}_v1.py' if legacy else f'{name}.py'
+
+
+CONFIG_NAMES = tuple(config_name(k, d, legacy) for legacy in (True, False) for k in KINDS for d in DEPTHS)
+"""All that a converted file may name."""
+
+
+def detector_config(name: str, kernel_sizes: Sequence[int], num_classes: int) -> Config:
+    """Read the config of a detector and set what its weights decide.
+
+    Args:
+        name: One of ``CONFIG_NAMES``.
+        kernel_sizes: ECA kernel size of each of the four stages.
+        num_classes: Number of classes without the background.
+
+    Returns:
+        The config, whose backbone starts from no other weights.
+
+    Raises:
+        ValueError: If a setting is not of this form.
+    """
+    if name not in CONFIG_NAMES:
+        raise ValueError(f'no config of {PACKAGE} for whole detectors: {name!r}; it has {list(CONFIG_NAMES)}')
+    sizes_fit = isinstance(kernel_sizes, (list, tuple)) and len(kernel_sizes) == 4
+    if not sizes_fit or not all(type(k) is int and 0 < k < 100 and k % 2 for k in kernel_sizes):
+        raise ValueError(f'ECA kernel sizes are one odd integer for each of 4 stages, got {kernel_sizes!r}')
+    if type(num_classes) is not int or not 0 < num_classes < 100_000:
+        raise ValueError(f'the number of classes is a positive integer, got {num_classes!r}')
+    cfg = Config.fromfile(CONFIGS / name)
+    cfg.model.backbone.update(eca_kernel_sizes=list(kernel_sizes), init_cfg=None)
+    heads = cfg.model.get('roi_head', cfg.model)
+    for head in ('bbox_head', 'mask_head'):
+        if head in heads:
+            heads[head].num_classes = num_classes
+    return cfg
+
+
+def expected_tensors(cfg: Config) -> Dict[str, Tensor]:
+    """The state dict of a config's model, on the meta device."""
+    init_default_scope('mmdet')
+    with torch.device('meta'):
+        return MODELS.build(cfg.model).state_dict()
+
+
+def class_names(meta: Dict[str, Any], num_classes: int) -> Tuple[str, ...]:
+    """Read the class names beside the tensors of a detector, of any mmdet version.
+
+    Returns:
+        One name per class; none where the file has no names.
+
+    Raises:
+        ValueError: If they are not names, or not as many as there are classes.
+    """
+    described = meta.get('dataset_meta')
+    names = described.get('classes') if isinstance(described, dict) else meta.get('CLASSES')
+    if names is None:
+        return ()
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f'class names are a list of strings, the file has {str(names)[:80]}')
+    if len(names) != num_classes:
+        raise ValueError(f'the file names {len(names)} classes, its weights are of {num_classes}')
+    return tuple(names)

@@ -1,0 +1,45 @@
+"""Whether tensors are those of a network, by name and shape."""
+
+from typing import Any, Dict, List
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor
+
+
+def fit_backbone(state_dict: Dict[str, Tensor], backbone: Dict[str, Any]) -> List[str]:
+    """``fit_tensors`` for a backbone, by its config."""
+    with torch.device('meta'):
+        expected = MODELS.build(dict(backbone)).state_dict()
+    return fit_tensors(state_dict, expected, str(backbone))
+
+
+def fit_tensors(state_dict: Dict[str, Tensor], expected: Dict[str, Tensor], network: str) -> List[str]:
+    """Check names and shapes; fill the batch counters that torch < 0.4.1 did not save.
+
+    Args:
+        state_dict: The tensors; missing counters are added to it.
+        expected: Tensors of the network, which may be on the meta device.
+        network: What the network is called in the error.
+
+    Returns:
+        The names that were added.
+
+    Raises:
+        ValueError: If other tensors are missing, unexpected or misshapen, naming the first.
+    """
+    added = [k for k in expected if k not in state_dict and k.endswith('num_batches_tracked')]
+    missing = [key for key in expected if key not in state_dict and key not in added]
+    unexpected = [key for key in state_dict if key not in expected]
+    misshapen = [
+        f'{key} {tuple(state_dict[key].shape)} instead of {tuple(expected[key].shape)}'
+        for key in expected
+        if key in state_dict and state_dict[key].shape != expected[key].shape
+    ]
+    if missing or unexpected or misshapen:
+        raise ValueError(
+            f'the file looks like {network} but does not fit it: '
+            f'missing {missing[:5]}, unexpected {unexpected[:5]}, shapes {misshapen[:5]}'
+        )
+    state_dict.update((key, torch.tensor(0)) for key in added)
+    return added

@@ -1,0 +1,69 @@
+"""What a file may and may not choose; loading itself is tested beside the conversion."""
+
+import legacy_rules as rules
+import pytest
+import torch
+
+from eca_mmdet import load_detector
+from eca_mmdet.checkpoints import convert_detector_file, write_checkpoint
+
+GOOD = dict(config='faster_rcnn_ecanet50_fpn_1x.py', eca_kernel_sizes=[3, 3, 5, 7], num_classes=2)
+
+
+def file_with(path, **meta):
+    write_checkpoint(dict(state_dict=dict(w=torch.zeros(1)), meta=meta), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('detector', 'message'),
+    [
+        (None, 'does not say which detector it holds'),
+        ({**GOOD, 'type': 'os.system'}, 'does not say which detector it holds'),
+        ({**GOOD, 'config': '../../evil.py'}, "no config of eca_mmdet for whole detectors: '../../evil.py'"),
+        ({**GOOD, 'config': ['x']}, 'no config of eca_mmdet'),
+        ({**GOOD, 'config': 'mask_rcnn_ecanet18_fpn_shapes.py'}, 'no config of eca_mmdet'),
+        ({**GOOD, 'eca_kernel_sizes': [3, 3, 5]}, 'one odd integer for each of 4 stages'),
+        ({**GOOD, 'eca_kernel_sizes': [3, 3, 5, 4]}, 'one odd integer for each of 4 stages'),
+        ({**GOOD, 'eca_kernel_sizes': dict(type='x')}, 'one odd integer for each of 4 stages'),
+        ({**GOOD, 'eca_kernel_sizes': [3, 3, 5, 10**9 + 1]}, 'one odd integer for each of 4 stages'),
+        ({**GOOD, 'num_classes': 10**12}, 'number of classes is a positive integer'),
+        ({**GOOD, 'num_classes': True}, 'number of classes is a positive integer'),
+    ],
+)
+def test_load__lets_a_file_choose_only_known_values(tmp_path, detector, message):
+    meta = {} if detector is None else dict(detector=detector)
+    with pytest.raises(ValueError, match=message):
+        load_detector(file_with(tmp_path / 'a.pth', **meta))
+
+
+@pytest.mark.parametrize('classes', ['ab', [1, 2], ['only one']])
+def test_load__checks_the_class_names(tmp_path, classes):
+    path = file_with(tmp_path / 'a.pth', detector=GOOD, dataset_meta=dict(classes=classes))
+    with pytest.raises(ValueError, match='class'):
+        load_detector(path)
+
+
+def test_load__is_strict(tmp_path):
+    path = file_with(tmp_path / 'a.pth', detector=GOOD)
+    with pytest.raises(RuntimeError, match='Missing key'):
+        load_detector(path)
+
+
+def test_load__names_a_missing_file():
+    with pytest.raises(FileNotFoundError, match='nothing.pth'):
+        load_detector('nothing.pth')
+
+
+def test_load__names_coco_classes_where_80_have_no_names(tmp_path):
+    weights = rules.detector_1x('Faster R-CNN')
+    write_checkpoint(dict(state_dict=weights), tmp_path / 'old.pth')
+    report = convert_detector_file(tmp_path / 'old.pth', tmp_path / 'new.pth')
+    assert 'classes   80, without names' in report
+    detector = load_detector(tmp_path / 'new.pth')
+    assert detector.dataset_meta['classes'][:2] == ('person', 'bicycle')
+    assert not detector.training
+    assert detector.backbone.eca_kernel_sizes == (5, 5, 5, 5)
+    torch.testing.assert_close(
+        detector.roi_head.bbox_head.fc_cls.bias[:80], weights['bbox_head.fc_cls.bias'][1:]
+    )

@@ -1,0 +1,237 @@
+import legacy_rules as rules
+import pytest
+import torch
+
+from eca_mmdet.checkpoints import (
+    convert_detector,
+    detector_to_1x,
+    detector_to_3x,
+    recognise_detector,
+)
+from eca_mmdet.checkpoints.detector_configs import detector_config, expected_tensors
+
+HEAD = 'roi_head.bbox_head'
+
+
+@pytest.fixture(scope='module')
+def mask_1x():
+    torch.manual_seed(1)
+    return rules.detector_1x('Mask R-CNN')
+
+
+@pytest.fixture(scope='module')
+def retina():
+    torch.manual_seed(2)
+    return rules.detector_1x('RetinaNet')
+
+
+def edit(weights, **changes):
+    """Weights with tensors replaced, or removed where None is given."""
+    weights = dict(weights)
+    for key, value in changes.items():
+        key = key.replace('__', '.')
+        weights.pop(key) if value is None else weights.__setitem__(key, value)
+    return weights
+
+
+@pytest.mark.parametrize(('kind', 'depth'), sorted(rules.SIZES))
+def test_convert__recognises_the_six_released_detectors(kind, depth):
+    weights = rules.detector_1x(kind, depth)
+    meta = dict(mmdet_version='1.0.0+2c7b3d4', CLASSES=tuple(map(str, range(80))), epoch=12)
+    checkpoint = dict(state_dict=weights, meta=meta, optimizer=dict(state={}))
+    assert recognise_detector(weights)
+    conversion = convert_detector(checkpoint)
+    assert conversion.source == f'mmdet 1.x {kind}'
+    assert conversion.backbone == dict(
+        type='ECAResNet', depth=depth, eca_kernel_sizes=list(rules.SIZES[kind, depth])
+    )
+    name = {'Faster R-CNN': 'faster_rcnn', 'Mask R-CNN': 'mask_rcnn', 'RetinaNet': 'retinanet'}[kind]
+    assert conversion.config == f'legacy/{name}_ecanet{depth}_fpn_1x_v1.py'
+    assert (conversion.num_classes, conversion.classes) == (80, meta['CLASSES'])
+    assert conversion.added == []
+    assert conversion.dropped[:2] == ['meta', 'optimizer']
+    cfg = detector_config(conversion.config, rules.SIZES[kind, depth], 80)
+    shapes = {key: value.shape for key, value in expected_tensors(cfg).items()}
+    assert {key: value.shape for key, value in conversion.state_dict.items()} == shapes
+
+
+def assert_each_class_kept(new, old):
+    """Row by row: class c of 3.x is class c + 1 of 1.x, in weights and biases."""
+    for part in ('weight', 'bias'):
+        for c in range(80):
+            torch.testing.assert_close(
+                new[f'{HEAD}.fc_cls.{part}'][c], old[f'bbox_head.fc_cls.{part}'][c + 1]
+            )
+            for i in range(4):
+                torch.testing.assert_close(
+                    new[f'{HEAD}.fc_reg.{part}'][4 * c + i],
+                    old[f'bbox_head.fc_reg.{part}'][4 * (c + 1) + i],
+                )
+            torch.testing.assert_close(
+                new[f'roi_head.mask_head.conv_logits.{part}'][c],
+                old[f'mask_head.conv_logits.{part}'][c + 1],
+            )
+        torch.testing.assert_close(new[f'{HEAD}.fc_cls.{part}'][80], old[f'bbox_head.fc_cls.{part}'][0])
+
+
+def test_to_3x__gives_each_class_its_own_weights_and_biases(mask_1x):
+    assert_each_class_kept(detector_to_3x(mask_1x), mask_1x)
+
+
+@pytest.mark.parametrize(
+    ('name', 'rows'), [(f'{HEAD}.fc_reg', 4), ('roi_head.mask_head.conv_logits', 1)], ids=['boxes', 'masks']
+)
+def test_mmdets_rule_for_biases__would_be_noticed(mask_1x, name, rows):
+    """mmdet's upgrade tool cuts the last class, not the background, from these biases."""
+    new = detector_to_3x(mask_1x)
+    new[f'{name}.bias'] = mask_1x[f'{name}.bias'.removeprefix('roi_head.')][:-rows]
+    with pytest.raises(AssertionError):
+        assert_each_class_kept(new, mask_1x)
+
+
+def test_to_3x__changes_nothing_but_these_heads(mask_1x):
+    new = detector_to_3x(mask_1x)
+    changed = ('fc_cls', 'fc_reg', 'conv_logits')
+    for key, value in mask_1x.items():
+        if not any(name in key for name in changed):
+            key = f'roi_head.{key}' if key.startswith(('bbox_head', 'mask_head')) else key
+            assert new[key] is value
+    assert len(new) == len(mask_1x)
+
+
+def test_to_3x__leaves_a_retinanet_as_it_is(retina):
+    assert detector_to_3x(retina) == retina
+
+
+def test_to_1x__is_the_inverse(mask_1x):
+    new = detector_to_3x(mask_1x)
+    again = detector_to_3x(detector_to_1x(new))
+    assert list(again) == list(new)
+    assert all(torch.equal(again[key], new[key]) for key in new)
+    old = detector_to_1x(new)
+    assert list(old) == list(mask_1x)
+    background = {'bbox_head.fc_reg': 4, 'mask_head.conv_logits': 1}  # which 1.x never read
+    for key, value in mask_1x.items():
+        rows = background.get(key.rpartition('.')[0], 0)
+        if rows:
+            value = torch.cat((torch.zeros_like(value[:rows]), value[rows:]))
+        assert torch.equal(old[key], value)
+
+
+def test_convert__keeps_no_memory_of_what_it_cut(mask_1x):
+    for key, value in convert_detector(mask_1x).state_dict.items():
+        assert value.untyped_storage().nbytes() == value.numel() * value.element_size(), key
+
+
+def test_convert__reports_what_it_did(mask_1x):
+    conversion = convert_detector(dict(state_dict={f'module.{k}': v for k, v in mask_1x.items()}, iter=3))
+    assert ('module.bbox_head.fc_cls.weight', f'{HEAD}.fc_cls.weight') in conversion.renamed
+    assert conversion.dropped == [
+        'iter',
+        'bbox_head.fc_reg.weight[:4] (background)',
+        'bbox_head.fc_reg.bias[:4] (background)',
+        'mask_head.conv_logits.weight[:1] (background)',
+        'mask_head.conv_logits.bias[:1] (background)',
+    ]
+
+
+def test_convert__does_not_change_its_input(mask_1x):
+    before = {key: value.clone() for key, value in mask_1x.items()}
+    convert_detector(mask_1x)
+    assert list(before) == list(mask_1x)
+    assert all(torch.equal(before[key], mask_1x[key]) for key in before)
+
+
+@pytest.mark.parametrize(
+    ('meta', 'source', 'config'),
+    [
+        (dict(mmdet_version='2.7.0', CLASSES=['a'] * 80), '2.x', 'mask_rcnn_ecanet50_fpn_1x.py'),
+        (dict(mmengine_version='0.10.7'), '3.x', 'mask_rcnn_ecanet50_fpn_1x.py'),
+        (
+            dict(mmengine_version='0.10.7', cfg="type='Legacy1xBBoxCoder'"),
+            '3.x',
+            'legacy/mask_rcnn_ecanet50_fpn_1x_v1.py',
+        ),
+    ],
+)
+def test_convert__keeps_a_newer_detector_as_it_is(mask_1x, meta, source, config):
+    weights = detector_to_3x(mask_1x)
+    conversion = convert_detector(dict(state_dict=weights, meta=meta))
+    assert (conversion.source, conversion.config) == (f'mmdet {source} Mask R-CNN', config)
+    assert conversion.state_dict == weights
+    assert (conversion.renamed, conversion.dropped, conversion.added) == ([], ['meta'], [])
+
+
+def test_convert__takes_another_number_of_classes():
+    conversion = convert_detector(rules.detector_1x('Faster R-CNN', classes=1))
+    assert conversion.num_classes == 1
+    assert conversion.state_dict[f'{HEAD}.fc_reg.bias'].shape == (4,)
+
+
+def test_retinanet__needs_its_version_and_takes_it(retina):
+    with pytest.raises(ValueError, match='does not say its version; state it as source'):
+        convert_detector(retina)
+    assert convert_detector(retina, source='2.x').config == 'retinanet_ecanet50_fpn_1x.py'
+    stated = dict(state_dict=retina, meta=dict(mmdet_version='1.2.0'))
+    assert convert_detector(stated).config == 'legacy/retinanet_ecanet50_fpn_1x_v1.py'
+
+
+NAN = torch.full((1024,), float('nan'))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(bbox_head__shared_fcs__1__bias=NAN), r"NaN or infinity.*shared_fcs.1.bias'\]"),
+        (dict(bbox_head__fc_cls__bias=None), r"missing \['bbox_head.fc_cls.bias'\]"),
+        (dict(extra=torch.zeros(1)), r"unexpected \['extra'\]"),
+        (dict(bbox_head__fc_reg__bias=torch.zeros(320)), r'fc_reg.bias \(320,\) instead of \(324,\)'),
+        (dict(mask_head__conv_logits__bias=torch.tensor(1.0)), r'conv_logits.bias \(\) instead of \(81,\)'),
+        (dict(bbox_head__fc_cls__weight=None), 'read from bbox_head.fc_cls.weight.*nothing'),
+        (dict(bbox_head__fc_cls__weight=torch.tensor(1.0)), r'read from bbox_head.fc_cls.weight.*\(\)'),
+        (dict(bbox_head__fc_reg__weight=torch.zeros(4, 1024)), 'fc_reg.weight is class-agnostic'),
+        (
+            dict(mask_head__conv_logits__weight=torch.zeros(1, 256, 1, 1)),
+            'conv_logits.weight is class-agnostic',
+        ),
+        (dict(roi_head__bbox_head__fc_cls__bias=torch.zeros(81)), r'heads of mmdet 1.x .* and of later'),
+        (dict(backbone__layer1__0__eca__conv__weight=torch.zeros(1, 1, 9)), 'must be one per stage'),
+        (dict(backbone__layer3__6__conv1__weight=torch.zeros(1)), 'layer3 has 7 blocks'),
+    ],
+)
+def test_convert__refuses_what_does_not_fit(mask_1x, changes, message):
+    with pytest.raises(ValueError, match=message):
+        convert_detector(edit(mask_1x, **changes))
+
+
+@pytest.mark.parametrize(
+    ('select', 'options', 'message'),
+    [
+        (lambda k: '.eca.' not in k, {}, 'has no ECA weights'),
+        (lambda k: not k.startswith('bbox_head'), {}, 'which are the detectors that convert'),
+        (lambda k: True, dict(source='2.x'), 'named as in mmdet 1.x, not 2.x'),
+        (lambda k: True, dict(source='4.x'), "source of a detector is one of .*'4.x'"),
+    ],
+)
+def test_convert__refuses_other_detectors(mask_1x, select, options, message):
+    with pytest.raises(ValueError, match=message):
+        convert_detector({k: v for k, v in mask_1x.items() if select(k)}, **options)
+
+
+@pytest.mark.parametrize(
+    ('meta', 'message'),
+    [
+        (dict(CLASSES=('cat', 'dog')), 'names 2 classes, its weights are of 80'),
+        (dict(CLASSES='cat'), 'class names are a list of strings'),
+        (dict(eca_mmdet='0.1.0'), 'converted already'),
+    ],
+)
+def test_convert__checks_what_stands_beside_the_tensors(mask_1x, meta, message):
+    with pytest.raises(ValueError, match=message):
+        convert_detector(dict(state_dict=mask_1x, meta=meta))
+
+
+def test_recognise__tells_detectors_from_networks():
+    assert not recognise_detector({'backbone.conv1.weight': 0, 'head.fc.weight': 0})
+    assert not recognise_detector({'module.conv1.weight': 0, 'module.fc.weight': 0})
+    assert recognise_detector({'module.backbone.conv1.weight': 0, 'module.bbox_head.fc_cls.weight': 0})
