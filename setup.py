@@ -21,9 +21,9 @@ setup(
     # repository .mim holds links, in a wheel the files themselves.
     package_data={'eca_mmdet': ['.mim/*.yml', '.mim/configs/*', '.mim/configs/*/*', '.mim/tools/*']},
     exclude_package_data={'eca_mmdet': ['.mim/tools/setup_env.py']},  # it sets up the repository
-    # Empty on purpose: mmcv must be built against the installed torch, which pip's isolated build
-    # cannot see, and the onedl forks provide the same modules under other names.
-    install_requires=[],
+    # Not torch, mmcv and mmdet: mmcv must be built against the installed torch, which pip's isolated
+    # build cannot see, and the onedl forks provide the same modules under other names.
+    install_requires=['safetensors>=0.5'],
     classifiers=[
         'License :: OSI Approved :: MIT License',
         'Programming Language :: Python :: 3',

@@ -13,13 +13,14 @@ require_stack()
 from . import legacy  # noqa: E402, F401
 from .apis import load_backbone, load_detector  # noqa: E402
 from .backbones import ECAMobileNetV2, ECAResNet  # noqa: E402
-from .checkpoints import allow_training_state  # noqa: E402
+from .checkpoints import allow_training_state, register_safetensors  # noqa: E402
 from .config import register_config_package  # noqa: E402
 from .engine import LearningRateHook, NonFiniteLossHook, SafeResumeHook  # noqa: E402
 from .layers import ECALayer, eca_kernel_size  # noqa: E402
 
 register_config_package()
 allow_training_state()
+register_safetensors()
 
 __all__ = [
     'ECALayer',

@@ -17,6 +17,7 @@ DISTRIBUTIONS = {
     'mmcv': ('mmcv', 'mmcv-full', 'mmcv-lite', 'onedl-mmcv'),
     'mmdet': ('mmdet', 'onedl-mmdetection'),
     'pycocotools': ('pycocotools',),
+    'safetensors': ('safetensors',),
 }
 """Import name to the distributions on the registry that provide it."""
 
@@ -68,7 +69,7 @@ def _import_fault(module: str) -> str:
 
 
 def stack_facts() -> List[Fact]:
-    """Check torch, mmengine, mmcv with its operators, mmdet and pycocotools.
+    """Check torch, mmengine, mmcv with its operators, mmdet, pycocotools and safetensors.
 
     Checks stop at the first fault, since what follows would only repeat it.
     """
@@ -80,6 +81,7 @@ def stack_facts() -> List[Fact]:
         ('mmcv._ext', operators_remedy()),
         ('mmdet', 'install a combination that works: ' + SETUP),
         ('pycocotools', SETUP),
+        ('safetensors', 'pip install safetensors'),
     ):
         name = "mmcv's compiled operators" if module == 'mmcv._ext' else module
         found = installed(module) or ('mmcv._ext' if module == 'mmcv._ext' else 'not installed')

@@ -1,22 +1,17 @@
 """Builds and runs an mmpretrain classifier on ECAResNet; run by a test in its own process.
 
-There is no CPU build of torchvision for this torch. mmpretrain imports it without
-using its operators, and torchvision registers shape functions for operators that
-are then missing: they are declared here first. mmdet imports mmpretrain where it is
-installed, so both lie in a folder of their own, outside the environment of the tools.
+mmdet imports mmpretrain where it is installed, and with it torchvision, so both lie in a
+folder of their own, outside the environment of the tools.
 """
 
 import torch
+import torchvision_operators  # noqa: F401  before torchvision
 
-library = torch.library.Library('torchvision', 'DEF')
-pooled = ('roi_align', 'roi_pool', 'ps_roi_align', 'ps_roi_pool', 'deform_conv2d')
-for name in ('nms', 'qnms', 'qroi_align', *pooled, *(f'_{name}_backward' for name in pooled)):
-    library.define(f'{name}(Tensor x) -> Tensor')
+# isort: split
+import mmpretrain.models  # noqa: F401
+from mmpretrain.registry import MODELS
 
-import mmpretrain.models  # noqa: E402, F401
-from mmpretrain.registry import MODELS  # noqa: E402
-
-import eca_mmdet  # noqa: E402, F401
+import eca_mmdet  # noqa: F401
 
 classifier = MODELS.build(
     dict(

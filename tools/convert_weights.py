@@ -1,19 +1,33 @@
-"""Bring released ECA weights into mmdet: tools/convert_weights.py SRC DST"""
+"""Convert weights between ECANet, timm, MMPretrain and mmdet: tools/convert_weights.py SRC DST"""
 
 import argparse
 
 from eca_mmdet.apis import user_errors
-from eca_mmdet.checkpoints import convert_file
+from eca_mmdet.checkpoints import FORMATS, TARGETS, convert_file
+
+
+def kernel_sizes(text):
+    """``'5'`` is one size for all stages; longer texts are as in ``ECAResNet``."""
+    return int(text) if text.isdecimal() and len(text) == 1 else text
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description='Convert an official ECANet checkpoint for mmdet.')
-    parser.add_argument('src', help='official ImageNet checkpoint, depth 18, 34, 50, 101 or 152')
-    parser.add_argument('dst', help='backbone file to write, such as weights/eca_resnet50_k3557.pth')
+    parser = argparse.ArgumentParser(description='Convert a checkpoint of an ECA-Net or a plain ResNet.')
+    parser.add_argument('src', help='checkpoint to read: .pth, .pth.tar, .safetensors, ...')
+    parser.add_argument('dst', help='file to write, such as weights/eca_resnet50.pth or .safetensors')
+    names = [known.name for known in FORMATS]
+    parser.add_argument('--source', choices=names, help='format of SRC (default: recognised by its tensors)')
+    parser.add_argument('--to', default='mmdet', choices=TARGETS, help='names to write (default: mmdet)')
+    parser.add_argument(
+        '--eca-kernel-sizes',
+        metavar='SIZES',
+        type=kernel_sizes,
+        help='sizes where SRC has no ECA: 3557, 5, adaptive, ... (default: the released ones of its depth)',
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace DST if it exists')
     args = parser.parse_args(argv)
     with user_errors():
-        print(convert_file(args.src, args.dst, args.overwrite))
+        print(convert_file(args.src, args.dst, args.overwrite, args.source, args.to, args.eca_kernel_sizes))
 
 
 if __name__ == '__main__':

@@ -1,23 +1,24 @@
-"""Load converted checkpoints in one line."""
+"""Load checkpoints in one line."""
 
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
+from mmengine.logging import print_log
+from mmengine.registry import MODELS
 from torch import nn
 
-from ..backbones import ECAResNet
-from ..checkpoints.io import read_checkpoint
-
-# A file may choose among these and nothing else: a config built as it stands could name any
-# importable function as its `type`.
-_ARGUMENTS = {'depth', 'eca_kernel_sizes'}
+from ..checkpoints import convert, read_checkpoint
 
 
-def load_backbone(path: Union[str, Path], **options) -> nn.Module:
-    """Build the backbone that a converted file describes and load it strictly.
+def load_backbone(path: Union[str, Path], source: Optional[str] = None, **options) -> nn.Module:
+    """Build the backbone that a checkpoint holds and load it strictly.
+
+    The network is read from the names and shapes of the tensors: what a file says about itself,
+    which could be anything, is not used.
 
     Args:
-        path: A file written by ``tools/convert_weights.py``.
+        path: A file of ``tools/convert_weights.py``, or one that it converts.
+        source: The format, if it cannot be recognised: a choice of the tool's ``--source``.
         **options: Further arguments of the backbone, such as ``out_indices``,
             ``frozen_stages`` or ``with_cp``.
 
@@ -26,16 +27,16 @@ def load_backbone(path: Union[str, Path], **options) -> nn.Module:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file was not written by the converter.
-        RuntimeError: If a tensor is missing, unexpected or of another shape.
+        ValueError: If it is not a checkpoint of a known format, whole and of fitting shapes.
+        RuntimeError: If ``options`` ask for a network of other sizes.
     """
-    checkpoint = read_checkpoint(path)
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    described = meta.get('backbone') if isinstance(meta, dict) else None
-    if not isinstance(described, dict) or set(described) != {'type', *_ARGUMENTS}:
-        raise ValueError(
-            f'{path} does not say which backbone it holds; convert it with tools/convert_weights.py'
-        )
-    backbone = ECAResNet(**{**{key: described[key] for key in _ARGUMENTS}, **options})
-    backbone.load_state_dict(checkpoint['state_dict'], strict=True)
+    try:
+        conversion = convert(read_checkpoint(path, mmap=True), source)
+    except ValueError as error:
+        raise ValueError(str(error) if str(path) in str(error) else f'{path}: {error}') from None
+    started = [name for name in conversion.added if '.eca.' in name]
+    if started:
+        print_log(f'{path} has no ECA weights: these {len(started)} start from their initial value', level=30)
+    backbone = MODELS.build({**conversion.backbone, **options})
+    backbone.load_state_dict(conversion.state_dict, strict=True)
     return backbone.eval()

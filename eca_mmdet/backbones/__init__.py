@@ -2,5 +2,6 @@
 
 from .eca_mobilenet_v2 import ECAMobileNetV2
 from .eca_resnet import ECAResNet
+from .variants import VARIANTS
 
-__all__ = ['ECAMobileNetV2', 'ECAResNet']
+__all__ = ['VARIANTS', 'ECAMobileNetV2', 'ECAResNet']

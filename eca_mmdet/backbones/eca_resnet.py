@@ -93,7 +93,8 @@ class ECAResNet(CheckedWeights, ResNet):
         groups: Groups of the 3x3 convolutions (ResNeXt), for bottlenecks only.
         base_width: Width of one group at 64 planes (ResNeXt).
         block_widths: Output channels of the three convolutions of every block, per stage,
-            for pruned networks: ``(((47, 18, 19), (52, 22, 19), ...), ...)``.
+            for pruned networks: ``(((47, 18, 19), (52, 22, 19), ...), ...)``, or the name of one
+            in ``variants.py``: ``'ecaresnet50d_pruned'``.
         plugins: As in mmdet; those at ``after_conv3`` run after the attention.
         **kwargs: All other arguments of mmdet's ``ResNet``, unchanged.
 

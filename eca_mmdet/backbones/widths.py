@@ -8,7 +8,9 @@ from typing import Any, Optional, Sequence, Tuple, Union
 
 from torch import nn
 
-BlockWidths = Sequence[Sequence[Sequence[int]]]
+from .variants import PRUNED_WIDTHS
+
+BlockWidths = Union[str, Sequence[Sequence[Sequence[int]]]]
 
 
 def check_stage_blocks(blocks: Optional[Sequence[int]], num_stages: int) -> Optional[Tuple[int, ...]]:
@@ -45,15 +47,22 @@ def stem_widths(stem_channels: Any, deep_stem: bool) -> Optional[Tuple[int, int,
 
 def check_block_widths(
     widths: Optional[BlockWidths], stage_blocks: Sequence[int], attention: Union[str, dict, None]
-) -> Optional[BlockWidths]:
+) -> Optional[Sequence[Sequence[Sequence[int]]]]:
     """Return the widths if they fit the blocks.
 
     Raises:
-        ValueError: If a block lacks its three numbers, the blocks of a stage differ in their
-            output channels, or the attention depends on the number of channels.
+        ValueError: If no network has this name, a block lacks its three numbers, the blocks of a
+            stage differ in their output channels, or the attention depends on the number of channels.
     """
     if widths is None:
         return None
+    if isinstance(widths, str):
+        if widths not in PRUNED_WIDTHS:
+            raise ValueError(
+                f'block_widths={widths!r}: known by name are {", ".join(PRUNED_WIDTHS)}; state others as '
+                'three integers a block: (((47, 18, 19), (52, 22, 19), ...), ...)'
+            )
+        widths = PRUNED_WIDTHS[widths]
     if attention not in ('eca', 'none', None):
         raise ValueError(f"block_widths goes with attention='eca' or 'none', got {attention!r}")
     found = [len(stage) for stage in widths]

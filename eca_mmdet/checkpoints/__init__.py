@@ -1,14 +1,21 @@
 """Pure conversions of checkpoint formats, and the one place that reads and writes files."""
 
+from .conversion import Conversion
 from .convert import convert_file
 from .detector_file import convert_detector_file
 from .detectors import convert_detector, detector_to_1x, detector_to_3x, recognise_detector
-from .io import allow_training_state, read_checkpoint, write_checkpoint
+from .formats import FORMATS, TARGETS, convert
+from .io import read_checkpoint, register_safetensors, write_checkpoint, write_weights
 from .mobilenet import convert_official_mobilenet, recognise_official_mobilenet, to_official_mobilenet
 from .official import convert_official
+from .training_state import allow_training_state
 
 __all__ = [
+    'Conversion',
+    'FORMATS',
+    'TARGETS',
     'allow_training_state',
+    'convert',
     'convert_detector',
     'convert_detector_file',
     'convert_file',
@@ -19,6 +26,8 @@ __all__ = [
     'read_checkpoint',
     'recognise_detector',
     'recognise_official_mobilenet',
+    'register_safetensors',
     'to_official_mobilenet',
     'write_checkpoint',
+    'write_weights',
 ]

@@ -1,19 +1,32 @@
-"""From a checkpoint file to a backbone file that mmdet loads strictly."""
+"""From a checkpoint file to a checkpoint file of another layout."""
 
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
-from .io import check_target, read_checkpoint, sha256, write_checkpoint
-from .official import Conversion, convert_official
+from ..backbones.kernel_sizes import KernelSizes
+from .conversion import Conversion
+from .formats import convert
+from .io import check_target, read_checkpoint, sha256, write_weights
 
 
-def convert_file(src: Union[str, Path], dst: Union[str, Path], overwrite: bool = False) -> str:
-    """Convert a released checkpoint file; return the report to show.
+def convert_file(
+    src: Union[str, Path],
+    dst: Union[str, Path],
+    overwrite: bool = False,
+    source: Optional[str] = None,
+    target: str = 'mmdet',
+    eca_kernel_sizes: KernelSizes = None,
+) -> str:
+    """Convert a checkpoint file; return the report to show.
 
     Args:
-        src: An official ECANet ImageNet checkpoint.
-        dst: The backbone file to write, ``{'state_dict': ..., 'meta': ...}``.
+        src: A checkpoint of one of ``formats.FORMATS``, ``.pth`` or ``.safetensors``.
+        dst: The file to write, by its suffix: ``.safetensors`` with JSON in its metadata, or
+            ``{'state_dict': ..., 'meta': ...}``.
         overwrite: Whether an existing ``dst`` may be replaced.
+        source: The format of ``src``, or ``None`` to recognise it.
+        target: Whose names to write: one of ``formats.TARGETS``.
+        eca_kernel_sizes: Sizes for a network without ECA; ``None`` for those of its depth.
 
     Raises:
         FileNotFoundError: If ``src`` does not exist.
@@ -25,7 +38,7 @@ def convert_file(src: Union[str, Path], dst: Union[str, Path], overwrite: bool =
 
     check_target(dst, overwrite)
     try:
-        conversion = convert_official(read_checkpoint(src))
+        conversion = convert(read_checkpoint(src, mmap=True), source, target, eca_kernel_sizes)
     except ValueError as error:
         message = str(error)
         raise ValueError(message if str(src) in message else f'{src}: {message}') from None
@@ -33,39 +46,58 @@ def convert_file(src: Union[str, Path], dst: Union[str, Path], overwrite: bool =
     meta = dict(
         eca_mmdet=__version__,
         source=dict(format=conversion.source, file=Path(src).name, sha256=digest),
+        layout=target,
         backbone=conversion.backbone,
     )
-    write_checkpoint(dict(state_dict=conversion.state_dict, meta=meta), dst, overwrite)
-    return report(conversion, src, dst, digest)
+    write_weights(conversion.state_dict, meta, dst, overwrite)
+    return report(conversion, src, dst, digest, target)
 
 
-def report(conversion: Conversion, src: Union[str, Path], dst: Union[str, Path], digest: str) -> str:
+def report(
+    conversion: Conversion, src: Union[str, Path], dst: Union[str, Path], digest: str, target: str = 'mmdet'
+) -> str:
     """Describe a conversion: recognised, renamed, dropped, added, kept, and the config lines."""
-    sizes = ''.join(map(str, conversion.backbone['eca_kernel_sizes']))
-    depth = conversion.backbone['depth']
     kept = sum(t.numel() for k, t in conversion.state_dict.items() if not _is_buffer(k))
     first = (
         f', such as {conversion.renamed[0][0]} -> {conversion.renamed[0][1]}' if conversion.renamed else ''
     )
-    return '\n'.join(
-        [
-            f'source    {src}: {conversion.source}, {Path(src).stat().st_size:,} bytes',
-            f'          sha256 {digest}',
-            f'network   ECA-ResNet-{depth}, kernel sizes {sizes}',
-            f'renamed   {len(conversion.renamed)} tensors{first}',
-            f'dropped   {", ".join(conversion.dropped) or "nothing"}',
-            f'added     {len(conversion.added)} tensors{" (batch counters, 0)" if conversion.added else ""}',
-            f'kept      {len(conversion.state_dict)} tensors, {kept:,} parameters',
-            f'written   {dst}',
+    lines = [
+        f'source    {src}: {conversion.source}, {Path(src).stat().st_size:,} bytes',
+        f'          sha256 {digest}',
+        f'network   {conversion.network or conversion.backbone["type"]}',
+        f'renamed   {len(conversion.renamed)} tensors{first}',
+        f'dropped   {", ".join(conversion.dropped) or "nothing"}',
+        f'added     {_added(conversion)}',
+        f'kept      {len(conversion.state_dict)} tensors, {kept:,} parameters',
+        f'written   {dst}, names of {target}',
+    ]
+    if target != 'mmdet' and not conversion.classifier:
+        lines.append('          without a classifier: the source has none')
+    if target == 'mmdet':
+        arguments = [f'{key}={value!r}' for key, value in _as_in_config(conversion.backbone).items()]
+        lines += [
             '',
             'In a config:',
             '    backbone=dict(',
-            f"        type='ECAResNet', depth={depth}, eca_kernel_sizes='{sizes}',",
+            f'        {", ".join(arguments)},',
             f"        init_cfg=dict(type='Pretrained', checkpoint='{dst}'))",
-            'In Python:',
-            f"    eca_mmdet.load_backbone('{dst}')",
         ]
-    )
+    return '\n'.join([*lines, 'In Python:', f"    eca_mmdet.load_backbone('{dst}')"])
+
+
+def _added(conversion: Conversion) -> str:
+    counters = sum(name.endswith('num_batches_tracked') for name in conversion.added)
+    others = len(conversion.added) - counters
+    parts = [f'{others} ECA weights at their initial value: they must be trained'] if others else []
+    parts += [f'{counters} batch counters, 0'] if counters else []
+    return '; '.join(parts) or 'nothing'
+
+
+def _as_in_config(backbone: dict) -> dict:
+    sizes = backbone.get('eca_kernel_sizes')
+    if sizes and max(sizes) < 10:
+        return {**backbone, 'eca_kernel_sizes': ''.join(map(str, sizes))}
+    return backbone
 
 
 def _is_buffer(name: str) -> bool:

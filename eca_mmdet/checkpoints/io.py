@@ -1,53 +1,29 @@
 """All reading and writing of checkpoint files.
 
 Reading executes no code from the file: torch's ``weights_only`` unpickler
-builds tensors and plain data, and only the few named classes of
-``TRAINING_STATE``. Writing is atomic: the target appears whole or not at all.
+builds tensors and plain data, and only the few classes that
+``training_state.py`` names; safetensors files hold nothing else. Writing is atomic: the target appears
+whole or not at all.
 """
 
 import hashlib
+import json
 import os
 import pickle
+import struct
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, Union
+from typing import IO, Any, Callable, Dict, List, Tuple, Union
 
-import numpy as np
 import torch
-from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
+from .training_state import allow_training_state
 
-def history_statistic(owner: Any, name: str) -> Any:
-    """The one use of ``getattr`` in mmengine's checkpoints: a statistic of ``HistoryBuffer``.
-
-    Raises:
-        pickle.UnpicklingError: For any other object or name.
-    """
-    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
-        return getattr(HistoryBuffer, name)
-    raise pickle.UnpicklingError(f'GLOBAL getattr is refused for {owner!r}, {name!r}')
-
-
-# What a checkpoint of mmengine 0.10 holds beside tensors and plain data: its loss history, of
-# numpy arrays and of the names of its statistics. None of these runs what a file chooses. Without
-# them torch >= 2.6 refuses to resume (torch.load's default became weights_only=True).
-_RECONSTRUCT, _SCALAR = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
-TRAINING_STATE = [
-    HistoryBuffer,
-    (history_statistic, 'builtins.getattr'),
-    # numpy 2 renamed the module; files of both may be read by either
-    *[(_RECONSTRUCT, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')],
-    *[(_SCALAR, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')],
-    np.ndarray,
-    np.dtype,
-    *{type(np.dtype(code)) for code in '?bhilqBHILQefd'},
-]
-
-
-def allow_training_state() -> None:
-    """Let ``torch.load`` read mmengine's training state safely, for this process."""
-    torch.serialization.add_safe_globals(TRAINING_STATE)
+SAFETENSORS = '.safetensors'
 
 
 def sha256(path: Union[str, Path]) -> str:
@@ -59,11 +35,14 @@ def sha256(path: Union[str, Path]) -> str:
     return digest.hexdigest()
 
 
-def read_checkpoint(path: Union[str, Path]) -> Any:
-    """Read a torch file on the CPU without executing code from it.
+def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
+    """Read a checkpoint on the CPU without executing code from it.
 
     Args:
-        path: A file written by ``torch.save``, of the zip or the older format.
+        path: A file written by ``torch.save``, of the zip or the older format, or a safetensors
+            file, whose tensors come under ``state_dict`` and whose metadata, if any, under ``meta``.
+        mmap: Whether tensors may lie in the mapped file: no memory is taken before they are used,
+            but the file must not change as long as they are.
 
     Returns:
         What was saved: tensors and plain data.
@@ -80,10 +59,13 @@ def read_checkpoint(path: Union[str, Path]) -> Any:
         raise ValueError(f'{path} is a folder; name the checkpoint file in it')
     if path.stat().st_size == 0:
         raise ValueError(f'{path} is empty; the download or copy failed, get it again')
+    if _is_safetensors(path):
+        return _read_safetensors(path)
     try:
         # Not torch's `safe_globals` context: leaving it would also take back what a resume needs.
         allow_training_state()
-        return torch.load(path, map_location='cpu', weights_only=True)
+        mmap = mmap and _is_stored_zip(path)
+        return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         refused = [line for line in str(error).splitlines() if 'GLOBAL' in line]
         if refused:
@@ -94,12 +76,55 @@ def read_checkpoint(path: Union[str, Path]) -> Any:
             ) from None
         raise ValueError(_not_a_checkpoint(path)) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError,
-            IndexError, AssertionError, UnicodeDecodeError, zipfile.BadZipFile):  # fmt: skip
+            IndexError, AssertionError, UnicodeDecodeError, struct.error, zipfile.BadZipFile):  # fmt: skip
         raise ValueError(_not_a_checkpoint(path)) from None
 
 
-def unwrap(checkpoint: Any) -> Tuple[Dict[str, torch.Tensor], List[str]]:
+def _is_safetensors(path: Path) -> bool:
+    """By the suffix, or by the brace after the eight bytes of the header's size."""
+    with open(path, 'rb') as file:
+        return path.suffix == SAFETENSORS or file.read(9)[8:] == b'{'
+
+
+def _read_safetensors(path: Path) -> Dict[str, Any]:
+    try:
+        with safe_open(path, framework='pt') as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return dict(state_dict=tensors, **(dict(meta=file.metadata()) if file.metadata() else {}))
+    except (SafetensorError, ValueError, TypeError, RuntimeError, OSError) as error:
+        raise ValueError(
+            f'{path} ({path.stat().st_size:,} bytes) is not a safetensors file, or a truncated one '
+            f'({str(error)[:160]}); get the file again'
+        ) from None
+
+
+def load_from_safetensors(filename: str, map_location: Any = None) -> Dict[str, Any]:
+    """What mmengine loads for ``init_cfg=dict(type='Pretrained', checkpoint='x.safetensors')``.
+
+    Always to the CPU, from where ``load_state_dict`` copies to the device of the model.
+    """
+    return read_checkpoint(Path(filename).expanduser())
+
+
+def register_safetensors() -> None:
+    """Let mmengine load safetensors files wherever it loads a checkpoint by its path."""
+    CheckpointLoader.register_scheme(r'[^:]+\.safetensors$', load_from_safetensors, force=True)
+
+
+def _is_stored_zip(path: Path) -> bool:
+    """Whether every record lies uncompressed in a zip file, as torch writes them and maps them."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return all(record.compress_type == zipfile.ZIP_STORED for record in archive.infolist())
+
+
+def unwrap(checkpoint: Any, check_values: bool = True) -> Tuple[Dict[str, torch.Tensor], List[str]]:
     """Find the tensors of a checkpoint.
+
+    Args:
+        checkpoint: What the file holds.
+        check_values: Whether to look for NaN and infinity, which reads the whole file.
 
     Returns:
         The state dict, and the names of the entries beside it.
@@ -110,19 +135,44 @@ def unwrap(checkpoint: Any) -> Tuple[Dict[str, torch.Tensor], List[str]]:
     if not isinstance(checkpoint, dict):
         raise ValueError(f'a checkpoint is a dict of tensors, this file holds a {type(checkpoint).__name__}')
     state_dict, beside = checkpoint, []
-    if isinstance(checkpoint.get('state_dict'), dict):
-        state_dict = checkpoint['state_dict']
-        beside = [str(key) for key in checkpoint if key != 'state_dict']
+    for wrapper in ('state_dict', 'model'):  # torchvision's own training script writes 'model'
+        if isinstance(checkpoint.get(wrapper), dict):
+            state_dict = checkpoint[wrapper]
+            beside = [str(key) for key in checkpoint if key != wrapper]
+            break
     wrong = [k for k, v in state_dict.items() if not isinstance(k, str) or not isinstance(v, torch.Tensor)]
     if wrong or not state_dict:
         raise ValueError(
             'no state dict found: expected tensors by name, at the top or under "state_dict"; '
             f'found {wrong[:5] or "nothing"}'
         )
-    broken = [k for k, v in state_dict.items() if v.is_floating_point() and not v.isfinite().all()]
+    odd = [key for key, value in state_dict.items() if not _is_plain(value)]
+    if odd:
+        raise ValueError(
+            f'these are sparse or quantized, or show more values than the file holds: {odd[:5]}; '
+            'save them as ordinary tensors'
+        )
+    floats = {k: v for k, v in state_dict.items() if check_values and v.is_floating_point()}
+    broken = [k for k, v in floats.items() if not v.isfinite().all()]
     if broken:
         raise ValueError(f'these tensors hold NaN or infinity, the file is damaged: {broken[:5]}')
     return dict(state_dict), beside
+
+
+def _is_plain(value: torch.Tensor) -> bool:
+    if value.layout != torch.strided or value.is_quantized or value.device.type != 'cpu':
+        return False
+    return value.nbytes <= value.untyped_storage().nbytes()
+
+
+def _own_storage(value: torch.Tensor) -> torch.Tensor:
+    """The tensor without the rest of the storage it lies in; copied only if it is not contiguous."""
+    value = value.detach().contiguous()
+    storage, start = value.untyped_storage(), value.storage_offset() * value.element_size()
+    if storage.nbytes() == value.nbytes:
+        return value
+    part = storage[start : start + value.nbytes]
+    return torch.empty(0, dtype=value.dtype).set_(part, 0, value.shape, value.stride())
 
 
 def _not_a_checkpoint(path: Path) -> str:
@@ -152,6 +202,21 @@ def check_target(path: Union[str, Path], overwrite: bool = False) -> Path:
     return path
 
 
+def write_weights(
+    state_dict: Dict[str, torch.Tensor], meta: Dict[str, Any], path: Union[str, Path], overwrite: bool = False
+) -> None:
+    """Save plain tensors and what they are, as safetensors or as ``torch.save`` does, by the suffix.
+
+    In a safetensors file the values of ``meta`` are JSON. Raises as ``write_checkpoint`` does.
+    """
+    plain = {key: _own_storage(value) for key, value in state_dict.items()}
+    if Path(path).suffix == SAFETENSORS:
+        text = {'format': 'pt', **{key: json.dumps(value) for key, value in meta.items()}}
+        _write(path, overwrite, lambda file: save_file(plain, file.name, metadata=text))
+    else:
+        write_checkpoint(dict(state_dict=plain, meta=meta), path, overwrite)
+
+
 def write_checkpoint(checkpoint: Any, path: Union[str, Path], overwrite: bool = False) -> None:
     """Save a checkpoint: whole under its name, or not at all.
 
@@ -160,6 +225,10 @@ def write_checkpoint(checkpoint: Any, path: Union[str, Path], overwrite: bool = 
         PermissionError: If the target's folder cannot be written.
         OSError: If the disk is full.
     """
+    _write(path, overwrite, lambda file: torch.save(checkpoint, file))
+
+
+def _write(path: Union[str, Path], overwrite: bool, save: Callable[[IO[bytes]], None]) -> None:
     path = check_target(path, overwrite)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,14 +236,15 @@ def write_checkpoint(checkpoint: Any, path: Union[str, Path], overwrite: bool = 
     except OSError as error:
         raise PermissionError(f'cannot write {path}: {error.strerror}') from None
     try:
-        with os.fdopen(handle, 'wb') as file:
-            torch.save(checkpoint, file)
+        os.close(handle)
+        with open(partial, 'wb') as file:
+            save(file)
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(partial, 0o666 & ~umask)  # mkstemp's 0600 would surprise whoever shares the file
         os.replace(partial, path)
     except BaseException as error:
         os.unlink(partial)
-        if isinstance(error, RuntimeError):  # torch's word for a full disk
+        if isinstance(error, (RuntimeError, SafetensorError)):  # their words for a full disk
             raise OSError(f'cannot write {path}: {error}') from None
         raise

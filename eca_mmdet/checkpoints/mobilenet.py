@@ -7,17 +7,16 @@ is ECA, ``features.18`` the last convolution, ``classifier.1`` the classifier. N
 tonylins/pytorch-mobilenet-v2 have the modules of a block in one flat sequence; they are read too.
 """
 
+import re
 from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 
 from torch import Tensor
 
 from ..backbones import ECAMobileNetV2
 from ..backbones.weights import checkpoint_kernel_sizes
+from .conversion import CLASSIFIER, Conversion
 from .fit import fit_backbone
 from .io import unwrap
-from .official import Conversion
-
-CLASSIFIER = ('fc.weight', 'fc.bias')
 
 
 class Layout(NamedTuple):
@@ -75,11 +74,28 @@ def convert_official_mobilenet(checkpoint: Any) -> Conversion:
     names = _renamed(tensors, {**_modules(layouts[0]), 'classifier': 'fc'})
     state_dict = {name: tensors[key] for key, name in names.items()}
     classifier = {name: state_dict.pop(name) for name in CLASSIFIER if name in state_dict}
-    dropped += [f'{name} {tuple(value.shape)}' for name, value in classifier.items()]
     backbone = dict(type='ECAMobileNetV2', eca_kernel_sizes=_kernel_sizes(state_dict))
     added = fit_backbone(state_dict, backbone)
-    renamed = [(key, name) for key, name in names.items() if key != name and name not in classifier]
-    return Conversion('official ECANet ImageNet', backbone, state_dict, renamed, dropped, added)
+    renamed = [(key, name) for key, name in names.items() if key != name]
+    source = 'official ECANet ImageNet'
+    return Conversion(source, backbone, state_dict, renamed, dropped, added, 'ECA-MobileNetV2', classifier)
+
+
+def recognise_mobilenet(state_dict: Dict[str, Tensor]) -> bool:
+    """Whether these are the names of an ``ECAMobileNetV2`` backbone."""
+    return any(re.fullmatch(r'layer\d+\.\d+\.depthwise_conv\.conv\.weight', key) for key in state_dict)
+
+
+def check_mobilenet(checkpoint: Any) -> Conversion:
+    """Check an ``ECAMobileNetV2`` backbone that has mmdet's names already.
+
+    Raises:
+        ValueError: If it is not one of width 1.0, naming the first tensors that do not fit.
+    """
+    state_dict, dropped = unwrap(checkpoint)
+    backbone = dict(type='ECAMobileNetV2', eca_kernel_sizes=_kernel_sizes(state_dict))
+    added = fit_backbone(state_dict, backbone)
+    return Conversion('mmdet backbone', backbone, state_dict, [], dropped, added, 'ECA-MobileNetV2')
 
 
 def to_official_mobilenet(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:

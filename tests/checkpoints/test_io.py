@@ -1,13 +1,16 @@
 import io
+import json
 import os
 import pickle
+import zipfile
 
 import pytest
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
+from safetensors import SafetensorError
 
 from eca_mmdet.checkpoints import io as checkpoint_io
-from eca_mmdet.checkpoints import read_checkpoint, write_checkpoint
+from eca_mmdet.checkpoints import read_checkpoint, write_checkpoint, write_weights
 
 ran = []
 
@@ -69,6 +72,7 @@ def test_read__gives_no_other_attribute_than_the_historys_statistics(tmp_path):
         (lambda path: path.mkdir(), ValueError, 'is a folder'),
         (lambda path: path.touch(), ValueError, 'is empty'),
         (_truncated, ValueError, 'truncated checkpoint'),
+        (lambda path: path.write_bytes(b'\x80\x02J\x01'), ValueError, 'truncated checkpoint'),
         (lambda path: path.write_bytes(os.urandom(500)), ValueError, 'not a torch checkpoint'),
         (lambda path: path.write_text('<!DOCTYPE html><html>'), ValueError, 'a web page'),
         (
@@ -78,12 +82,94 @@ def test_read__gives_no_other_attribute_than_the_historys_statistics(tmp_path):
         ),
     ],
 )
-def test_read__names_what_is_wrong_with_a_file(tmp_path, make, error, message):
+@pytest.mark.parametrize('mmap', [False, True])
+def test_read__names_what_is_wrong_with_a_file(tmp_path, make, error, message, mmap):
     path = tmp_path / 'x.pth'
     make(path)
     with pytest.raises(error, match=message) as caught:
+        read_checkpoint(path, mmap=mmap)
+    assert str(path) in str(caught.value)
+
+
+def safetensors_file(header, data=b'', size=None):
+    """The bytes of a file whose header may lie about its size or the data."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if size is None else size).to_bytes(8, 'little') + text + data
+
+
+W = dict(dtype='F32', shape=[2], data_offsets=[0, 8])
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        safetensors_file(dict(w=W), bytes(8))[:-4],
+        safetensors_file(dict(w=W), bytes(8), size=2**62),
+        safetensors_file(dict(w=W), bytes(8), size=5),
+        safetensors_file(dict(w=dict(W, shape=[2**40])), bytes(8)),
+        safetensors_file(dict(w=dict(W, data_offsets=[0, 2**40])), bytes(8)),
+        safetensors_file(dict(w=W, v=W), bytes(8)),
+        safetensors_file(dict(w=dict(W, dtype='code')), bytes(8)),
+        safetensors_file(b'{' * 100_000),
+        b'{}',
+        b'<!DOCTYPE html><html>',
+    ],
+    ids=['truncated', 'size', 'header', 'shape', 'offsets', 'overlap', 'dtype', 'nested', 'short', 'page'],
+)
+def test_read__refuses_a_safetensors_file_that_lies(tmp_path, content):
+    path = tmp_path / 'x.safetensors'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='not a safetensors file, or a truncated one') as caught:
         read_checkpoint(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['x.safetensors', 'x.bin'])
+def test_read__knows_safetensors_by_content_too(tmp_path, name):
+    write_weights(dict(w=torch.arange(3.0)), dict(a=[1, 'b']), tmp_path / 'x.safetensors')
+    (tmp_path / 'x.safetensors').rename(tmp_path / name)
+    checkpoint = read_checkpoint(tmp_path / name)
+    torch.testing.assert_close(checkpoint['state_dict']['w'], torch.arange(3.0))
+    assert json.loads(checkpoint['meta']['a']) == [1, 'b']
+
+
+@pytest.mark.parametrize('zipped', ['stored', 'deflated', 'older'])
+def test_read__maps_only_files_that_can_be_mapped(tmp_path, zipped):
+    path = save(
+        tmp_path / 'a.pth', dict(w=torch.arange(1000.0)), _use_new_zipfile_serialization=zipped != 'older'
+    )
+    if zipped == 'deflated':
+        with (
+            zipfile.ZipFile(path) as old,
+            zipfile.ZipFile(tmp_path / 'b.pth', 'w', zipfile.ZIP_DEFLATED) as new,
+        ):
+            for name in old.namelist():
+                new.writestr(name, old.read(name))
+        path = tmp_path / 'b.pth'
+    torch.testing.assert_close(read_checkpoint(path, mmap=True)['w'], torch.arange(1000.0))
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_write_weights__of_parts_and_transposed_views_writes_just_their_values(tmp_path, suffix):
+    whole = torch.arange(10_000.0).reshape(100, 100)
+    weights = dict(part=whole[3:5, :], turned=whole[:2].T, parameter=torch.nn.Parameter(whole[7]))
+    path = tmp_path / f'a{suffix}'
+    write_weights(weights, {}, path)
+    assert path.stat().st_size < 8_000
+    read = read_checkpoint(path)['state_dict']
+    assert all(
+        torch.equal(read[key], value) and type(read[key]) is torch.Tensor for key, value in weights.items()
+    )
+
+
+def test_write_weights__leaves_nothing_when_it_fails(tmp_path, monkeypatch):
+    def full(tensors, name, metadata):
+        raise SafetensorError('No space left on device')
+
+    monkeypatch.setattr(checkpoint_io, 'save_file', full)
+    with pytest.raises(OSError, match='cannot write .*No space left'):
+        write_weights(dict(w=torch.zeros(1)), {}, tmp_path / 'sub' / 'a.safetensors')
+    assert list((tmp_path / 'sub').iterdir()) == []
 
 
 def test_write__keeps_an_existing_target(tmp_path):

@@ -6,6 +6,7 @@ from reference_mobilenet import BLOCKS, features, official_checkpoint, official_
 
 from eca_mmdet import ECAMobileNetV2
 from eca_mmdet.checkpoints import (
+    convert,
     convert_official_mobilenet,
     recognise_official_mobilenet,
     to_official_mobilenet,
@@ -36,7 +37,7 @@ def test_converted_backbone__computes_the_original_networks_features():
 def test_convert__keeps_every_tensor_but_the_classifier():
     checkpoint = official_checkpoint()
     names = list(checkpoint['state_dict'])
-    conversion = convert_official_mobilenet(checkpoint)
+    conversion = convert(checkpoint)
     assert list(checkpoint['state_dict']) == names
     assert conversion.dropped == [
         'epoch', 'arch', 'best_prec1', 'optimizer',
@@ -67,7 +68,7 @@ def test_convert__reads_the_flat_layout():
     nested = convert_official_mobilenet(official_state_dict(prefix='')).state_dict
     flat = official_state_dict(prefix='', flat=True)
     flat['classifier.weight'] = flat.pop('classifier.1.weight')
-    conversion = convert_official_mobilenet(flat)
+    conversion = convert(flat)
     assert list(conversion.state_dict) == list(nested)
     torch.testing.assert_close(conversion.state_dict, nested, rtol=0, atol=0)
     assert 'fc.weight (1000, 1280)' in conversion.dropped

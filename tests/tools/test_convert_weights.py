@@ -1,12 +1,17 @@
+import hashlib
+import json
+
 import pytest
 import torch
 from conftest import load_tool
 from mmengine.registry import MODELS
 from mmengine.runner import checkpoint
 from reference import official_checkpoint
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 import eca_mmdet
-from eca_mmdet.checkpoints import read_checkpoint
+from eca_mmdet import ECAResNet
 
 main = load_tool('convert_weights').main
 
@@ -62,24 +67,96 @@ def test_load_backbone__builds_what_the_file_describes(source, tmp_path):
     backbone = eca_mmdet.load_backbone(target, out_indices=(3,))
     assert backbone.eca_kernel_sizes == (3, 5, 7, 7)
     assert [out.shape for out in backbone(torch.zeros(1, 3, 64, 64))] == [(1, 512, 2, 2)]
-    meta = read_checkpoint(target)['meta']
-    assert meta['source']['file'] == 'eca_resnet18_k3577.pth.tar'
-    assert len(meta['source']['sha256']) == 64
 
 
-@pytest.mark.parametrize(
-    'described',
-    [
-        None,
-        dict(type='os.system', command='true'),
-        dict(type='ECAResNet', depth=18, eca_kernel_sizes=3, init_cfg=dict(type='os.system')),
-    ],
-)
-def test_load_backbone__lets_a_file_choose_only_known_arguments(tmp_path, described):
+def test_load_backbone__uses_nothing_that_a_file_says_about_itself(tmp_path):
     path = tmp_path / 'x.pth'
-    torch.save(dict(state_dict={}, meta=dict(backbone=described)), path)
-    with pytest.raises(ValueError, match='does not say which backbone'):
-        eca_mmdet.load_backbone(path)
+    hostile = dict(type='os.system', command='true', depth=101, init_cfg=dict(type='os.system'))
+    torch.save(dict(state_dict=ECAResNet(18).state_dict(), meta=dict(backbone=hostile)), path)
+    backbone = eca_mmdet.load_backbone(path)
+    assert (type(backbone), backbone.depth, backbone.init_cfg) == (ECAResNet, 18, ECAResNet(18).init_cfg)
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_load_backbone__takes_files_that_were_not_converted(source, tmp_path, suffix):
+    path = tmp_path / f'x{suffix}'
+    weights = {k.removeprefix('module.'): v for k, v in official_checkpoint(18)['state_dict'].items()}
+    torch.save(weights, path) if suffix == '.pth' else save_file(weights, path)
+    loaded = eca_mmdet.load_backbone(path).state_dict()
+    assert all(torch.equal(value, weights[key]) for key, value in loaded.items())
+
+
+def test_load_backbone__says_that_eca_is_untrained(tmp_path, capsys):
+    torch.save({k: v for k, v in ECAResNet(18).state_dict().items() if '.eca.' not in k}, tmp_path / 'x.pth')
+    eca_mmdet.load_backbone(tmp_path / 'x.pth')
+    assert 'these 8 start from their initial value' in ''.join(capsys.readouterr())
+
+
+def test_load_backbone__of_a_foreign_file_names_it(tmp_path):
+    torch.save(dict(a=torch.zeros(1)), tmp_path / 'x.pth')
+    with pytest.raises(ValueError, match='x.pth: no known format'):
+        eca_mmdet.load_backbone(tmp_path / 'x.pth')
+
+
+@pytest.mark.parametrize('target', ['mmdet', 'official', 'timm'])
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_written_file__holds_plain_tensors_and_what_they_are(source, tmp_path, target, suffix):
+    path = tmp_path / f'out{suffix}'
+    main([str(source), str(path), '--to', target])
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    if suffix == '.pth':
+        written = torch.load(path, weights_only=True)
+        meta, tensors = written['meta'], written['state_dict']
+    else:
+        with safe_open(path, 'pt') as file:
+            meta, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        assert meta.pop('format') == 'pt'
+        meta = {key: json.loads(value) for key, value in meta.items()}
+    assert meta == dict(
+        eca_mmdet=eca_mmdet.__version__,
+        source=dict(format='official ECANet ImageNet', file=source.name, sha256=digest),
+        layout=target,
+        backbone=dict(type='ECAResNet', depth=18, eca_kernel_sizes=[3, 5, 7, 7]),
+    )
+    assert {type(value) for value in tensors.values()} == {torch.Tensor}
+    first = {'mmdet': '', 'official': 'module.', 'timm': ''}[target]
+    assert torch.equal(
+        tensors[f'{first}conv1.weight'], official_checkpoint(18)['state_dict']['module.conv1.weight']
+    )
+    assert path.stat().st_size < 1.01 * sum(value.nbytes for value in tensors.values()) + 100_000
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_source_and_target__may_be_one_file(tmp_path, suffix):
+    path = tmp_path / f'x{suffix}'
+    weights = official_checkpoint(18)['state_dict']
+    torch.save(weights, path) if suffix == '.pth' else save_file(weights, path)
+    main([str(path), str(path), '--overwrite'])
+    backbone = eca_mmdet.load_backbone(path)
+    for key, value in backbone.state_dict().items():
+        assert torch.equal(value, weights[f'module.{key}']), key
+
+
+def test_init_cfg__loads_a_safetensors_file(source, tmp_path):
+    target = tmp_path / 'eca18.safetensors'
+    main([str(source), str(target)])
+    init = dict(type='Pretrained', checkpoint=str(target))
+    backbone = MODELS.build(dict(type='ECAResNet', depth=18, init_cfg=init))
+    backbone.init_weights()
+    for key, value in official_checkpoint(18)['state_dict'].items():
+        if '.fc.' not in key:
+            assert torch.equal(backbone.state_dict()[key.removeprefix('module.')], value), key
+
+
+def test_report__says_what_becomes_of_a_missing_classifier_and_of_new_eca(tmp_path, capsys):
+    path = tmp_path / 'x.pth'
+    torch.save({k: v for k, v in ECAResNet(18).state_dict().items() if '.eca.' not in k}, path)
+    main([str(path), str(tmp_path / 'y.pth'), '--to', 'timm', '--eca-kernel-sizes', '5'])
+    printed = capsys.readouterr().out
+    for text in ('plain ResNet of torchvision or timm', 'kernel sizes 5555', 'without a classifier',
+                 '8 ECA weights at their initial value', 'names of timm'):  # fmt: skip
+        assert text in printed
+    assert 'In a config' not in printed
 
 
 @pytest.mark.parametrize('fault', ['missing', 'existing', 'foreign', 'unwritable'])

@@ -1,0 +1,56 @@
+"""Backbones under mmdet's names: alone, within an MMPretrain classifier, within a detector.
+
+MMPretrain's deep stem has ``stem.N.conv`` and ``stem.N.bn``, and the first stage of its ResNetV1d
+has no pool before ``downsample`` (source: mmpretrain 1.2.0, ``backbones/resnet.py``). Our backbone
+trained in MMPretrain has mmdet's names behind ``backbone.``.
+"""
+
+from typing import Any
+
+from ..backbones.kernel_sizes import KernelSizes
+from .conversion import Conversion, convert_resnet
+from .io import unwrap
+
+_DEEP_STEM = tuple(
+    (rf'^stem\.{block}\.{part}\.', f'stem.{3 * block + offset}.')
+    for block in range(3)
+    for offset, part in enumerate(('conv', 'bn'))
+)
+FROM_MMPRETRAIN = ((r'^module\.', ''), (r'^backbone\.', ''), (r'^head\.fc\.', 'fc.'), *_DEEP_STEM)
+# Highest first, so that no name moves twice.
+_FIRST_DOWNSAMPLE = tuple(
+    (rf'^layer1\.0\.downsample\.{i}\.', f'layer1.0.downsample.{i + 1}.') for i in (1, 0)
+)
+FROM_BACKBONE = ((r'^module\.', ''), (r'^backbone\.', ''))
+"""Ordered (pattern, replacement) pairs."""
+
+
+def convert_backbone(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
+    """Check a backbone that has mmdet's names already."""
+    return convert_resnet(checkpoint, 'mmdet backbone', FROM_BACKBONE, eca_kernel_sizes)
+
+
+def convert_mmpretrain(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
+    """Turn an MMPretrain classifier into an ``ECAResNet`` backbone."""
+    names = unwrap(checkpoint, check_values=False)[0]
+    table = FROM_MMPRETRAIN
+    pooled = any(name.endswith('backbone.layer2.0.downsample.2.weight') for name in names)
+    if pooled and not any(name.endswith('backbone.layer1.0.downsample.2.weight') for name in names):
+        table += _FIRST_DOWNSAMPLE
+    return convert_resnet(checkpoint, 'MMPretrain classifier', table, eca_kernel_sizes)
+
+
+def convert_backbone_of_detector(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
+    """Take the backbone alone out of a whole detector of mmdet 2.x or 3.x.
+
+    Raises:
+        ValueError: If nothing in it is named ``backbone.``.
+    """
+    tensors, beside = unwrap(checkpoint, check_values=False)
+    kept = {k: v for k, v in tensors.items() if k.removeprefix('module.').startswith('backbone.')}
+    if not kept:
+        raise ValueError(f"no tensor is named 'backbone.': names start like {sorted(tensors)[:3]}")
+    parts = sorted({key.removeprefix('module.').split('.')[0] for key in tensors if key not in kept})
+    result = convert_resnet(kept, 'backbone of a detector', FROM_BACKBONE, eca_kernel_sizes)
+    dropped = [f'{len(tensors) - len(kept)} tensors of {", ".join(parts)}'] if parts else []
+    return result._replace(dropped=[*beside, *dropped])

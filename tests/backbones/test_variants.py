@@ -1,0 +1,95 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eca_mmdet import ECAResNet
+from eca_mmdet.backbones import VARIANTS
+
+TESTS = Path(__file__).parents[1]
+NETWORKS = (*VARIANTS, 'torchvision', 'mmpretrain')
+# timm's own counts, classifier included; the first five as published with its weights.
+PARAMETERS = {
+    'ecaresnet101d': 44568563,
+    'ecaresnet101d_pruned': 24876040,
+    'ecaresnet50d_pruned': 19939713,
+    'ecaresnet50d': 25576350,
+    'ecaresnetlight': 30162046,
+}
+
+
+@pytest.fixture(scope='module')
+def compared():
+    """What ``library_features.py`` prints, from a process of its own: the libraries import torchvision."""
+    site = Path(sys.prefix, 'tests-site')
+    if not (site / 'timm').is_dir():
+        pytest.skip(f'{site} (timm, mmpretrain and torchvision, made by make setup) is not there')
+    paths = [str(site), str(TESTS.parent), os.environ.get('PYTHONPATH', '')]
+    result = subprocess.run(
+        [sys.executable, TESTS / 'library_features.py'],
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize('mode', ['eval', 'train'])
+@pytest.mark.parametrize('name', NETWORKS)
+def test_features__equal_the_librarys_model_with_the_same_weights(compared, name, mode):
+    assert compared[name][mode] < 1e-5
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_batch_statistics__after_a_training_step_equal_the_librarys(compared, name):
+    assert compared[name]['statistics'] < 1e-5
+    assert compared[name]['counters']
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+def test_parameters__are_as_many_as_timms(compared, name):
+    assert (
+        compared[name]['ours']
+        == compared[name]['parameters']
+        == PARAMETERS.get(name, compared[name]['parameters'])
+    )
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+def test_conversion__to_timm_gives_back_every_tensor(compared, name):
+    assert compared[name]['back']
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+def test_conversion__recognises_the_variant(compared, name):
+    assert f'(timm {name})' in compared[name]['recognised']
+
+
+@pytest.mark.parametrize(
+    ('name', 'recognised'),
+    [
+        ('torchvision', 'plain ResNet of torchvision or timm: ECA-ResNet-50, kernel sizes 3557, groups=32'),
+        (
+            'mmpretrain',
+            'MMPretrain classifier: ECA-ResNet-50, kernel sizes 3557, deep_stem=True, avg_down=True',
+        ),
+    ],
+)
+def test_conversion__recognises_plain_networks(compared, name, recognised):
+    assert compared[name]['recognised'] == recognised
+
+
+@pytest.mark.parametrize(
+    ('widths', 'message'),
+    [
+        ('ecaresnet50d', 'known by name are ecaresnet50d_pruned, ecaresnet101d_pruned'),
+        ('ecaresnet101d_pruned', r'\[3, 4, 23, 3\] blocks in its stages, the network \(3, 4, 6, 3\)'),
+    ],
+)
+def test_block_widths__by_a_wrong_name_are_an_error(widths, message):
+    with pytest.raises(ValueError, match=message):
+        ECAResNet(50, block_widths=widths)

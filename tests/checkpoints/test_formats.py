@@ -1,0 +1,215 @@
+import pytest
+import torch
+from layouts import backbone_weights, byob, detector, mmpretrain, official, plain, squeeze, timm
+from reference import official_checkpoint
+from reference_mobilenet import official_state_dict as official_mobilenet
+
+from eca_mmdet import ECAResNet
+from eca_mmdet.backbones import VARIANTS
+from eca_mmdet.checkpoints import convert
+
+
+@pytest.fixture(scope='module')
+def light():
+    return timm(**VARIANTS['ecaresnet26t'])
+
+
+def values_equal(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        torch.testing.assert_close(ours[key], value, rtol=0, atol=0, msg=key)
+
+
+def stripped(weights):
+    return {key.removeprefix('module.'): value for key, value in weights.items()}
+
+
+@pytest.mark.parametrize(
+    ('make', 'source', 'described'),
+    [
+        (official, 'official', 'ECA-ResNet-18, kernel sizes 3577'),
+        (lambda: official(prefix=''), 'official', 'ECA-ResNet-18, kernel sizes 3577'),
+        (lambda: official_checkpoint(18), 'official', 'ECA-ResNet-18, kernel sizes 3577'),
+        (lambda: dict(model=official(prefix='')), 'official', 'ECA-ResNet-18, kernel sizes 3577'),
+        (lambda: timm(512, depth=18), "timm's ECA", 'ECA-ResNet-18, kernel sizes 3577'),
+        (lambda: timm(**VARIANTS['ecaresnext26t_32x4d']), "timm's ECA", '(timm ecaresnext26t_32x4d)'),
+        (plain, 'plain ResNet of torchvision or timm', 'ECA-ResNet-18, kernel sizes 3577'),
+        (
+            lambda: plain(50, 2048, groups=32, base_width=8),
+            'plain ResNet',
+            'kernel sizes 3557, groups=32, base_width=8',
+        ),
+        (
+            lambda: plain(26, 2048, deep_stem=True, avg_down=True),
+            "timm's plain ResNet with a deep stem",
+            'kernel sizes 5557, deep_stem=True, avg_down=True',
+        ),
+        (
+            lambda: mmpretrain(depth=26, deep_stem=True, avg_down=True),
+            'MMPretrain classifier',
+            'kernel sizes 5557, deep_stem=True, avg_down=True',
+        ),
+        (
+            lambda: mmpretrain('ours', **VARIANTS['ecaresnet26t']),
+            'MMPretrain classifier',
+            '(timm ecaresnet26t)',
+        ),
+        (lambda: backbone_weights(depth=18), 'mmdet backbone', 'ECA-ResNet-18, kernel sizes 3577'),
+        (lambda: backbone_weights(**VARIANTS['ecaresnet26t']), 'mmdet backbone', '(timm ecaresnet26t)'),
+    ],
+)
+def test_recognise__says_what_a_file_is_and_the_backbone_takes_its_tensors(make, source, described):
+    conversion = convert(make())
+    assert source in conversion.source
+    assert described in conversion.network
+    backbone = {key: value for key, value in conversion.backbone.items() if key != 'type'}
+    with torch.device('meta'):
+        model = ECAResNet(**backbone)
+    model.load_state_dict(conversion.state_dict, strict=True, assign=True)
+
+
+@pytest.mark.parametrize('wide', [False, True])
+def test_widths__of_a_wide_resnet_become_block_widths(wide):
+    widths = tuple(((2 * p, 2 * p, 4 * p),) * 2 for p in (64, 128, 256, 512)) if wide else None
+    conversion = convert(plain(26, 2048, block_widths=widths))
+    assert conversion.backbone.get('block_widths') == widths
+
+
+def test_mmpretrain__values_stand_at_mmdets_names():
+    weights = backbone_weights(depth=26, deep_stem=True, avg_down=True)
+    source = mmpretrain(depth=26, deep_stem=True, avg_down=True)
+    conversion = convert(source)
+    for ours, theirs in [('stem.4.bias', 'stem.1.bn.bias'), ('stem.6.weight', 'stem.2.conv.weight'),
+                         ('layer1.0.downsample.1.weight', 'layer1.0.downsample.0.weight'),
+                         ('layer1.0.downsample.2.bias', 'layer1.0.downsample.1.bias'),
+                         ('layer2.0.downsample.1.weight', 'layer2.0.downsample.1.weight')]:  # fmt: skip
+        torch.testing.assert_close(conversion.state_dict[ours], source[f'backbone.{theirs}'], rtol=0, atol=0)
+    assert conversion.state_dict.keys() == weights.keys()
+
+
+@pytest.mark.parametrize('between', ['timm', 'official'])
+def test_round_trip__of_an_official_file_keeps_every_tensor_and_the_classifier(between):
+    source = official()
+    back = convert(convert(source, target=between).state_dict, target='official')
+    values_equal(back.state_dict, source)
+
+
+@pytest.mark.parametrize('between', ['timm', 'official'])
+def test_round_trip__of_a_timm_file_keeps_every_tensor_and_the_classifier(between):
+    source = timm(512, depth=18)
+    back = convert(convert(source, target=between).state_dict, target='timm')
+    values_equal(back.state_dict, source)
+
+
+def test_round_trip__of_a_deep_stem_through_mmdet_keeps_all_but_the_classifier(light):
+    back = convert(convert(light).state_dict, target='timm')
+    values_equal(back.state_dict, {k: v for k, v in light.items() if not k.startswith('fc.')})
+    assert back.classifier == {}
+
+
+def test_round_trip__of_an_official_mobilenet_keeps_every_tensor_and_the_classifier():
+    source = official_mobilenet()
+    conversion = convert(source, target='official')
+    values_equal(conversion.state_dict, source)
+    back = convert(convert(source).state_dict, target='official')
+    values_equal(back.state_dict, {k: v for k, v in source.items() if '.classifier.' not in k})
+    assert back.source == 'mmdet backbone'
+
+
+def test_to_official__has_the_names_of_the_release():
+    source = official()
+    values_equal(convert(stripped(source), target='official').state_dict, source)
+
+
+def test_classifier__is_reported_as_dropped_for_mmdet_only(light):
+    assert convert(light).dropped == ['fc.weight (1000, 2048)', 'fc.bias (1000,)']
+    assert convert(light, target='timm').dropped == []
+
+
+def test_renamed__names_the_source_and_the_target(light):
+    assert convert(light, target='timm').renamed == []
+    assert ('bn1.bias', 'stem.7.bias') in convert(light).renamed
+    renamed = convert(timm(512, depth=18), target='official').renamed
+    assert ('layer1.0.se.conv.weight', 'module.layer1.0.eca.conv.weight') in renamed
+    assert ('fc.bias', 'module.fc.bias') in renamed
+
+
+def test_plain__gets_the_same_initial_eca_at_every_call_and_leaves_the_generator_alone():
+    source = plain()
+    state = torch.get_rng_state()
+    first, second = convert(source), convert(source)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [name for name in first.added if '.eca.' in name] == first.added
+    assert len(first.added) == 8
+    values_equal(first.state_dict, second.state_dict)
+    assert first.state_dict['layer1.0.eca.conv.weight'].abs().max() <= 3**-0.5  # of a Conv1d
+
+
+def test_plain__takes_the_kernel_sizes_asked_for():
+    assert convert(plain(), eca_kernel_sizes='adaptive').backbone['eca_kernel_sizes'] == [3, 5, 5, 5]
+
+
+def test_backbone_of_detector__takes_the_backbone_alone_when_asked():
+    source = detector()
+    conversion = convert(source, source='backbone-of-detector')
+    assert conversion.dropped == ['1 tensors of neck']
+    values_equal(
+        {f'backbone.{k}': v for k, v in conversion.state_dict.items()} | {'neck.a': source['neck.a']}, source
+    )
+
+
+def stage_blocks():
+    return timm(depth=50, stage_blocks=(1, 1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ('make', 'options', 'message'),
+    [
+        (detector, {}, 'a whole detector; --source backbone-of-detector'),
+        (byob, {}, 'eca_resnet33ts, eca_resnext26ts'),
+        (squeeze, {}, "blocks hold 'se' .* as in SE-ResNets"),
+        (lambda: dict(a=torch.zeros(1)), {}, r"no known format: .*\['a'\]; known are official, timm"),
+        (
+            lambda: {**timm(512, depth=18), **official(prefix='')},
+            {},
+            'not sure what this is: it has names of official and timm; say which with --source',
+        ),
+        (
+            lambda: {**plain(), **backbone_weights(**VARIANTS['ecaresnet26t'])},
+            {},
+            'not sure',
+        ),
+        (lambda: {**official(), **official(prefix='')}, {}, 'would both be named'),
+        (official, dict(source='tf'), "source='tf': allowed are official, timm"),
+        (official, dict(target='tf'), "target='tf': allowed are mmdet, official, timm"),
+        (official, dict(source='backbone-of-detector'), "no tensor is named 'backbone.'"),
+        (official, dict(eca_kernel_sizes='3333'), 'whose kernel sizes are theirs'),
+        (official_mobilenet, dict(eca_kernel_sizes='3333'), 'whose kernel sizes are theirs'),
+        (official_mobilenet, dict(target='timm'), 'cannot be written for timm, only for mmdet, official'),
+        (plain, dict(eca_kernel_sizes='33'), '2 entries .* 4 stages'),
+        (plain, dict(source='official'), 'no ECA weights'),
+        (stage_blocks, dict(target='official'), '7x7 stem .* depth 50 and stage_blocks: .*--to timm'),
+        (lambda: plain(stem_channels=32), dict(target='timm'), "plain stem of 32 channels: timm's has 64"),
+        (
+            lambda: {k: v for k, v in official().items() if 'fc.bias' not in k},
+            dict(target='timm'),
+            r"only \['fc.weight'\] is there",
+        ),
+        (lambda: {**official(), 'module.conv1.weight': torch.zeros(64)}, {}, 'weight of a 2D convolution'),
+        (
+            lambda: {k: v for k, v in plain(50, 2048).items() if k != 'layer1.0.conv2.weight'},
+            {},
+            r"missing \['layer1.0.conv2.weight'\]",
+        ),
+        (
+            lambda: {k: v for k, v in plain().items() if not k.startswith('layer3')},
+            {},
+            r'four stages: it has \(2, 2, 0, 2\) basic blocks',
+        ),
+        (lambda: {**plain(), 'conv1.weight': torch.zeros(1).expand(64, 3, 7, 7)}, {}, 'more values than'),
+        (lambda: {**plain(), 'conv1.weight': torch.zeros(64, 3).to_sparse()}, {}, 'sparse or quantized'),
+    ],
+)  # fmt: skip
+def test_convert__refuses_what_it_is_not_sure_of(make, options, message):
+    with pytest.raises(ValueError, match=message):
+        convert(make(), **options)

@@ -1,0 +1,105 @@
+"""Compares ECAResNet with other libraries' networks on the same weights; run by a test in its own process.
+
+Prints one JSON object: per network its parameters, what was recognised, and the largest error of
+the four features and the updated batch statistics, relative to the largest value of each.
+"""
+
+import json
+
+import torch
+import torchvision_operators  # noqa: F401  before torchvision, which the others import
+
+# isort: split
+import timm
+import torchvision
+from mmpretrain.models import ImageClassifier, ResNetV1d  # noqa: F401
+
+from eca_mmdet import ECAResNet
+from eca_mmdet.backbones import VARIANTS
+from eca_mmdet.checkpoints import convert
+
+
+def randomize(model):
+    """Give every norm random values (timm zeroes the last one of a block): no term vanishes."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for values, low in ((module.weight, 0.5), (module.bias, -0.5), (module.running_mean, -0.5)):
+                torch.nn.init.uniform_(values, low, low + 1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+
+
+def error(ours, theirs):
+    """Largest difference of two lists of tensors, relative to the largest value of each tensor."""
+    return max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(ours, theirs, strict=True))
+
+
+@torch.no_grad()
+def compare(theirs, features, **arguments):
+    """Load the converted weights of ``theirs`` into an ``ECAResNet`` with ``arguments``.
+
+    ``features`` returns the four features of ``theirs``.
+    """
+    randomize(theirs)
+    before = {key: value.clone() for key, value in theirs.state_dict().items()}
+    conversion = convert(before)
+    tensors = conversion.state_dict
+    if arguments.get('attention') == 'none':
+        tensors = {key: value for key, value in tensors.items() if '.eca.' not in key}
+    with torch.device('meta'):  # without initialisation
+        ours = ECAResNet(**arguments, norm_eval=False)
+    ours.to_empty(device='cpu').load_state_dict(tensors, strict=True)
+    classifier = [value for key, value in before.items() if 'fc.' in key]
+    result = dict(
+        parameters=sum(p.numel() for p in theirs.parameters()),
+        ours=sum(p.numel() for p in [*ours.parameters(), *classifier]),
+        recognised=f'{conversion.source}: {conversion.network}',
+    )
+    x = torch.randn(2, 3, 64, 64)
+    for mode in ('eval', 'train'):
+        ours.train(mode == 'train')
+        theirs.train(mode == 'train')
+        result[mode] = error(ours(x), features(x))
+    own, after, names = ours.state_dict(), theirs.state_dict(), dict(conversion.renamed)
+    pairs = [(own.get(names.get(key, key)), value) for key, value in after.items() if 'running' in key]
+    counters = [(own.get(names.get(key, key)), value) for key, value in after.items() if 'batches' in key]
+    result['statistics'] = error(*zip(*pairs))
+    result['counters'] = all(torch.equal(a, b) for a, b in counters)
+    return result, before
+
+
+def compare_timm(name):
+    torch.manual_seed(0)
+    model = timm.create_model(name)
+    result, before = compare(
+        model,
+        lambda x: model.forward_intermediates(x, indices=4, intermediates_only=True)[-4:],
+        **VARIANTS[name],
+    )
+    back = convert(before, target='timm').state_dict
+    model.load_state_dict(back, strict=True)
+    result['back'] = all(torch.equal(back[key], value) for key, value in before.items())
+    return result
+
+
+def compare_torchvision():
+    model = torchvision.models.resnext50_32x4d()
+
+    def features(x):
+        x = model.maxpool(model.relu(model.bn1(model.conv1(x))))
+        stages = (model.layer1, model.layer2, model.layer3, model.layer4)
+        return [x := stage(x) for stage in stages]
+
+    return compare(model, features, depth=50, groups=32, attention='none')[0]
+
+
+def compare_mmpretrain():
+    backbone = dict(type='ResNetV1d', depth=50, out_indices=(0, 1, 2, 3))
+    head = dict(type='LinearClsHead', num_classes=1000, in_channels=2048)
+    model = ImageClassifier(backbone, neck=dict(type='GlobalAveragePooling'), head=head)
+    return compare(model, model.backbone, depth=50, deep_stem=True, avg_down=True, attention='none')[0]
+
+
+results = {name: compare_timm(name) for name in VARIANTS}
+results['torchvision'] = compare_torchvision()
+results['mmpretrain'] = compare_mmpretrain()
+print(json.dumps(results))
