@@ -77,7 +77,7 @@ def _build(config: Dict[str, Any]) -> nn.Module:
         with torch.device('meta'):
             return MODELS.build(deepcopy(config))
     except (TypeError, AssertionError) as error:
-        raise ValueError(f'{config["type"]} cannot be built: {error}') from None
+        raise ValueError(f'{config["type"]} cannot be built: {error or "its arguments do not fit"}') from None
 
 
 def as_mmdet1(detector: nn.Module) -> nn.Module:

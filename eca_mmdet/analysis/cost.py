@@ -2,8 +2,8 @@
 
 The counter is torch's ``FlopCounterMode``. It sees every operator that is dispatched, so it also
 counts functions that are no modules, and it works on the meta device: a whole detector at
-1280x800 needs neither memory nor arithmetic. mmengine's ``FlopAnalyzer`` traces the module with
-torch.jit, which needs real tensors and forwards that can be traced.
+1280x800 needs neither memory nor arithmetic. mmengine's ``FlopAnalyzer`` traces with torch.jit, which
+fails on the meta device, and has no formula for ECA's pooling.
 
 What counts as an operation beside a multiply-add is a ``Convention``.
 """
@@ -74,8 +74,8 @@ def count_cost(model: nn.Module, shape: Sequence[int], convention: Convention = 
         them is the stem.
 
     Raises:
-        ValueError: If the model is another kind of detector, or one of its operators cannot run
-            without data.
+        ValueError: If the model is another kind of detector, does not take such an image, or has
+            an operator that cannot run without data.
     """
     counter = FlopCounterMode(display=False, custom_mapping=counter_formulas(convention))
     model = deepcopy(model).to('meta')
@@ -84,13 +84,9 @@ def count_cost(model: nn.Module, shape: Sequence[int], convention: Convention = 
     try:
         with torch.no_grad(), counter:
             run(torch.empty(1, 3, *shape, device='meta'))
-    except NotImplementedError as error:
+    except RuntimeError as error:  # an image too small, an operator of mmcv that is not for the meta device
         raise ValueError(
-            f'{type(model).__name__} has an operator that cannot be counted without data: {error}'
-        ) from None
-    except RuntimeError as error:
-        raise ValueError(
-            f'{type(model).__name__} does not take an image of {tuple(shape)}: {error}'
+            f'{type(model).__name__} cannot be counted at {shape[0]}x{shape[1]} without data: {error}'
         ) from None
     operations = {
         name: sum(by_operator.values()) // 2 for name, by_operator in counter.get_flop_counts().items()

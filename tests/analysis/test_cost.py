@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmcv.cnn import get_model_complexity_info
 from mmdet.models.backbones import ResNet
+from mmengine.analysis import FlopAnalyzer
 from torch import nn
 
 from eca_mmdet import ECALayer, ECAResNet
@@ -26,6 +27,12 @@ def test_mmdet1_convention__equals_mmcvs_counter(options):
         network, (3, 64, 64), print_per_layer_stat=False, as_strings=False
     )
     assert operations(network, 64, 'mmdet1') == published
+
+
+def test_macs__equal_the_convolutions_of_mmengines_counter():
+    backbone = ECAResNet(depth=26, deep_stem=True, groups=32).eval()
+    counted = FlopAnalyzer(backbone, torch.rand(1, 3, 64, 64)).by_operator()['conv']
+    assert operations(backbone, 64) == counted
 
 
 def test_macs__of_a_grouped_convolution():

@@ -63,6 +63,10 @@ def test_table__prints_and_writes_all_published_tables(in_tmp, capsys, monkeypat
         ([], 'one of the arguments'),
         (['nowhere.py'], 'nowhere.py: no such config'),
         (['eca_mmdet::_base_/schedule_1x.py'], 'has no `model`'),
+        (
+            [CONFIG, '--cfg-options', 'model.backbone.conv_cfg.type=DCN'],
+            'MaskRCNN cannot be counted at 800x1280 without data',
+        ),
         (['mmdet::detr/detr_r50_8xb2-150e_coco.py'], 'DETR cannot be counted: single-stage detectors can'),
     ],
 )
