@@ -34,7 +34,7 @@ def test_parameters__agree_in_every_printed_digit(table, name):
 
 
 def test_parameters__of_ecanet152_are_printed_one_digit_too_high():
-    """60,193,042 / 2^20 is 57.4046; the README and the paper's other rows divide in the same way."""
+    """60,193,042 / 2^20 is 57.4046; the other five rows follow from this division."""
     row = compared(*MISPRINTED)
     assert row['parameters'] == 60_193_042
     assert (row['published']['parameters'], row['printed']['parameters']) == ('57.41M', '57.40M')
