@@ -3,7 +3,7 @@
 import argparse
 
 from eca_mmdet.apis import user_errors
-from eca_mmdet.checkpoints import FORMATS, TARGETS, convert_file
+from eca_mmdet.checkpoints import SOURCES, TARGETS, convert_file
 
 
 def kernel_sizes(text):
@@ -12,11 +12,14 @@ def kernel_sizes(text):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description='Convert a checkpoint of an ECA-Net or a plain ResNet.')
+    parser = argparse.ArgumentParser(
+        description='Convert a checkpoint of an ECA-Net, a plain ResNet or an old ECA detector.'
+    )
     parser.add_argument('src', help='checkpoint to read: .pth, .pth.tar, .safetensors, ...')
     parser.add_argument('dst', help='file to write, such as weights/eca_resnet50.pth or .safetensors')
-    names = [known.name for known in FORMATS]
-    parser.add_argument('--source', choices=names, help='format of SRC (default: recognised by its tensors)')
+    parser.add_argument(
+        '--source', choices=SOURCES, help='format of SRC (default: recognised by its tensors)'
+    )
     parser.add_argument('--to', default='mmdet', choices=TARGETS, help='names to write (default: mmdet)')
     parser.add_argument(
         '--eca-kernel-sizes',

@@ -1,8 +1,7 @@
 """Pure conversions of checkpoint formats, and the one place that reads and writes files."""
 
 from .conversion import Conversion
-from .convert import convert_file
-from .detector_file import convert_detector_file
+from .convert import SOURCES, convert_file
 from .detectors import convert_detector, detector_to_1x, detector_to_3x, recognise_detector
 from .formats import FORMATS, TARGETS, convert
 from .io import read_checkpoint, register_safetensors, write_checkpoint, write_weights
@@ -13,11 +12,11 @@ from .training_state import allow_training_state
 __all__ = [
     'Conversion',
     'FORMATS',
+    'SOURCES',
     'TARGETS',
     'allow_training_state',
     'convert',
     'convert_detector',
-    'convert_detector_file',
     'convert_file',
     'convert_official',
     'convert_official_mobilenet',

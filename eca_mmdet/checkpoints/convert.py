@@ -5,8 +5,14 @@ from typing import Optional, Union
 
 from ..backbones.kernel_sizes import KernelSizes
 from .conversion import Conversion
-from .formats import convert
-from .io import check_target, read_checkpoint, sha256, write_weights
+from .detector_file import detector_meta, detector_report
+from .detectors import VERSIONS, convert_detector, recognise_detector
+from .formats import FORMATS, convert
+from .io import check_target, read_checkpoint, sha256, unwrap, write_weights
+
+DETECTORS = {f'detector-{version}': version for version in VERSIONS}
+SOURCES = (*(known.name for known in FORMATS), *DETECTORS)
+"""All that ``source`` may be: formats of backbones, and whole detectors of mmdet by version."""
 
 
 def convert_file(
@@ -20,12 +26,12 @@ def convert_file(
     """Convert a checkpoint file; return the report to show.
 
     Args:
-        src: A checkpoint of one of ``formats.FORMATS``, ``.pth`` or ``.safetensors``.
+        src: A backbone or a whole detector of one of ``SOURCES``, ``.pth`` or ``.safetensors``.
         dst: The file to write, by its suffix: ``.safetensors`` with JSON in its metadata, or
             ``{'state_dict': ..., 'meta': ...}``.
         overwrite: Whether an existing ``dst`` may be replaced.
-        source: The format of ``src``, or ``None`` to recognise it.
-        target: Whose names to write: one of ``formats.TARGETS``.
+        source: One of ``SOURCES``, or ``None`` to recognise it.
+        target: Whose names to write: one of ``formats.TARGETS``; detectors are mmdet's only.
         eca_kernel_sizes: Sizes for a network without ECA; ``None`` for those of its depth.
 
     Raises:
@@ -38,7 +44,16 @@ def convert_file(
 
     check_target(dst, overwrite)
     try:
-        conversion = convert(read_checkpoint(src, mmap=True), source, target, eca_kernel_sizes)
+        checkpoint = read_checkpoint(src, mmap=True)
+        is_detector = source in DETECTORS
+        if source is None:
+            is_detector = recognise_detector(unwrap(checkpoint, check_values=False)[0])
+        if is_detector:
+            if target != 'mmdet' or eca_kernel_sizes is not None:
+                raise ValueError('a whole detector is written for mmdet, with the kernel sizes that it has')
+            conversion = convert_detector(checkpoint, DETECTORS.get(source))
+        else:
+            conversion = convert(checkpoint, source, target, eca_kernel_sizes)
     except ValueError as error:
         message = str(error)
         raise ValueError(message if str(src) in message else f'{src}: {message}') from None
@@ -47,9 +62,11 @@ def convert_file(
         eca_mmdet=__version__,
         source=dict(format=conversion.source, file=Path(src).name, sha256=digest),
         layout=target,
-        backbone=conversion.backbone,
+        **(detector_meta(conversion) if is_detector else dict(backbone=conversion.backbone)),
     )
     write_weights(conversion.state_dict, meta, dst, overwrite)
+    if is_detector:
+        return detector_report(conversion, src, dst, digest)
     return report(conversion, src, dst, digest, target)
 
 

@@ -170,7 +170,7 @@ def _version(file: Dict[str, Tensor], meta: Dict[str, Any], source: Optional[str
         if claimed is None:
             raise ValueError(
                 'a RetinaNet has the same tensors in mmdet 1.x, 2.x and 3.x but other boxes in 1.x, and this '
-                f'file does not say its version; state it as source, one of {VERSIONS}'
+                'file does not say its version; state it: --source detector-1.x, detector-2.x or detector-3.x'
             )
         return claimed
     old = any(re.match(HEADS_1X[0][0], name) for name in file)
@@ -199,7 +199,8 @@ def _kernel_sizes(file: Dict[str, Tensor]) -> List[int]:
     if not found:
         raise ValueError(
             'this detector has no ECA weights (backbone.layer1.0.eca.conv.weight, ...): it is not one of '
-            "ECA-Net's; mmdet itself loads detectors without ECA"
+            "ECA-Net's. mmdet itself loads detectors without ECA; --source backbone-of-detector takes the "
+            'backbone alone'
         )
     if any(len(sizes) != 1 for sizes in found.values()) or sorted(found) != [0, 1, 2, 3]:
         raise ValueError(f'ECA kernel sizes must be one per stage, this file has {found} (by stage, from 0)')

@@ -96,7 +96,8 @@ _REFUSED = (
     ),
     (
         lambda tensors: _wrapped(tensors) and _detector(tensors),
-        'it is a whole detector; --source backbone-of-detector takes its backbone alone',
+        'it is a whole detector, not a backbone: convert it with tools/convert_weights.py and load it with '
+        "eca_mmdet.load_detector, or take its backbone alone with source='backbone-of-detector'",
     ),
 )
 

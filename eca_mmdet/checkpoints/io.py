@@ -90,12 +90,21 @@ def _read_safetensors(path: Path) -> Dict[str, Any]:
     try:
         with safe_open(path, framework='pt') as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return dict(state_dict=tensors, **(dict(meta=file.metadata()) if file.metadata() else {}))
+            meta = {key: _from_json(value) for key, value in (file.metadata() or {}).items()}
+            return dict(state_dict=tensors, **(dict(meta=meta) if meta else {}))
     except (SafetensorError, ValueError, TypeError, RuntimeError, OSError) as error:
         raise ValueError(
             f'{path} ({path.stat().st_size:,} bytes) is not a safetensors file, or a truncated one '
             f'({str(error)[:160]}); get the file again'
         ) from None
+
+
+def _from_json(text: str) -> Any:
+    """The value that ``write_weights`` put there; the text itself if others wrote it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def load_from_safetensors(filename: str, map_location: Any = None) -> Dict[str, Any]:

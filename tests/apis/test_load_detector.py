@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from eca_mmdet import load_detector
-from eca_mmdet.checkpoints import convert_detector_file, write_checkpoint
+from eca_mmdet.checkpoints import convert_file, write_checkpoint
 
 GOOD = dict(config='faster_rcnn_ecanet50_fpn_1x.py', eca_kernel_sizes=[3, 3, 5, 7], num_classes=2)
 
@@ -58,7 +58,7 @@ def test_load__names_a_missing_file():
 def test_load__names_coco_classes_where_80_have_no_names(tmp_path):
     weights = rules.detector_1x('Faster R-CNN')
     write_checkpoint(dict(state_dict=weights), tmp_path / 'old.pth')
-    report = convert_detector_file(tmp_path / 'old.pth', tmp_path / 'new.pth')
+    report = convert_file(tmp_path / 'old.pth', tmp_path / 'new.pth')
     assert 'classes   80, without names' in report
     detector = load_detector(tmp_path / 'new.pth')
     assert detector.dataset_meta['classes'][:2] == ('person', 'bicycle')

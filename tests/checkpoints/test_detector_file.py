@@ -5,7 +5,7 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 from eca_mmdet import load_detector
-from eca_mmdet.checkpoints import convert_detector_file, detector_to_1x, write_checkpoint
+from eca_mmdet.checkpoints import convert_file, detector_to_1x, write_checkpoint
 from eca_mmdet.checkpoints.detector_configs import detector_config
 
 
@@ -33,7 +33,7 @@ def test_detector_written_in_1x_layout_and_converted_back__detects_the_same(tmp_
     meta = dict(mmdet_version='1.0.0', CLASSES=tuple(f'thing {i}' for i in range(80)))
     old = dict(state_dict=detector_to_1x(detector.state_dict()), meta=meta)
     write_checkpoint(old, tmp_path / 'old.pth')
-    report = convert_detector_file(tmp_path / 'old.pth', tmp_path / 'new.pth')
+    report = convert_file(tmp_path / 'old.pth', tmp_path / 'new.pth')
     assert f'eca_mmdet::legacy/{name}_ecanet50_fpn_1x_v1.py' in report
     again = load_detector(tmp_path / 'new.pth')
     again.cfg.test_dataloader.dataset.pipeline[1].scale = (128, 96)
@@ -48,10 +48,14 @@ def test_detector_written_in_1x_layout_and_converted_back__detects_the_same(tmp_
     assert again.dataset_meta['classes'] == meta['CLASSES']
 
 
-def test_convert_file__keeps_an_existing_target_and_names_a_bad_source(tmp_path):
-    write_checkpoint(dict(w=torch.zeros(1)), tmp_path / 'bad.pth')
-    with pytest.raises(FileExistsError, match='is kept'):
-        convert_detector_file(tmp_path / 'bad.pth', tmp_path / 'bad.pth')
-    with pytest.raises(ValueError, match='bad.pth: not a Faster R-CNN'):
-        convert_detector_file(tmp_path / 'bad.pth', tmp_path / 'new.pth')
+def test_convert_file__writes_detectors_for_mmdet_only(tmp_path):
+    detector = random_detector('retinanet')
+    old = dict(state_dict=detector_to_1x(detector.state_dict()), meta=dict(mmdet_version='1.0.0'))
+    write_checkpoint(old, tmp_path / 'old.pth')
+    with pytest.raises(ValueError, match='old.pth: a whole detector is written for mmdet'):
+        convert_file(tmp_path / 'old.pth', tmp_path / 'new.pth', target='timm')
     assert not (tmp_path / 'new.pth').exists()
+    convert_file(tmp_path / 'old.pth', tmp_path / 'new.safetensors', source='detector-1.x')
+    weights = load_detector(tmp_path / 'new.safetensors').state_dict()
+    for name, value in detector.state_dict().items():
+        assert torch.equal(weights[name], value), name

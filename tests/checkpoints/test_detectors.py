@@ -169,7 +169,7 @@ def test_convert__takes_another_number_of_classes():
 
 
 def test_retinanet__needs_its_version_and_takes_it(retina):
-    with pytest.raises(ValueError, match='does not say its version; state it as source'):
+    with pytest.raises(ValueError, match='does not say its version; state it: --source detector-1.x'):
         convert_detector(retina)
     assert convert_detector(retina, source='2.x').config == 'retinanet_ecanet50_fpn_1x.py'
     stated = dict(state_dict=retina, meta=dict(mmdet_version='1.2.0'))

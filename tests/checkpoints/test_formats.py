@@ -165,7 +165,7 @@ def stage_blocks():
 @pytest.mark.parametrize(
     ('make', 'options', 'message'),
     [
-        (detector, {}, 'a whole detector; --source backbone-of-detector'),
+        (detector, {}, "a whole detector, not a backbone: .*source='backbone-of-detector'"),
         (byob, {}, 'eca_resnet33ts, eca_resnext26ts'),
         (squeeze, {}, "blocks hold 'se' .* as in SE-ResNets"),
         (lambda: dict(a=torch.zeros(1)), {}, r"no known format: .*\['a'\]; known are official, timm"),

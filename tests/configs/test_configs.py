@@ -51,7 +51,9 @@ def test_config__trains_one_step_and_predicts(name):
     assert list(model.backbone.out_channels) == cfg.model.neck.in_channels
     heads = cfg.model.get('roi_head', cfg.model)
     classes, with_mask = heads.bbox_head.num_classes, 'mask_head' in heads
-    inputs = demo_mm_inputs(2, [[3, 64, 96], [3, 80, 64]], num_classes=classes, with_mask=with_mask)
+    inputs = demo_mm_inputs(2, [[3, 64, 96], [3, 80, 64]], num_classes=max(classes, 2), with_mask=with_mask)
+    for sample in inputs['data_samples']:
+        sample.gt_instances.labels %= classes
     data = model.data_preprocessor(inputs, training=True)
     loss, terms = model.parse_losses(model(**data, mode='loss'))
     loss.backward()
