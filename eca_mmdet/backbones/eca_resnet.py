@@ -19,6 +19,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..layers import RELEASED_KERNEL_SIZES, USE_KERNEL_SIZE, attention_config
+from .fused import FusedForward
 from .kernel_sizes import KernelSizes, stage_kernel_sizes
 from .widths import (
     BlockWidths,
@@ -70,7 +71,7 @@ class ECABasicBlock(BasicBlock):
 
 
 @MODELS.register_module()
-class ECAResNet(ResNet):
+class ECAResNet(FusedForward, ResNet):
     """mmdet's ResNet with channel attention after the last conv and norm of every block.
 
     Registered in mmengine's root registry, where mmdet, MMSegmentation and
@@ -94,6 +95,9 @@ class ECAResNet(ResNet):
         block_widths: Output channels of the three convolutions of every block, per stage,
             for pruned networks: ``(((47, 18, 19), (52, 22, 19), ...), ...)``.
         plugins: As in mmdet; those at ``after_conv3`` run after the attention.
+        fast: Whether to use the fused forward pass (``fused.py``); the values are the same.
+        channels_last: Memory format inside the fused pass, ``None`` for ``channels_last`` on
+            the CPU and the input's elsewhere; the features have the input's in any case.
         **kwargs: All other arguments of mmdet's ``ResNet``, unchanged.
 
     Raises:
@@ -107,6 +111,7 @@ class ECAResNet(ResNet):
         [(1, 256, 16, 16), (1, 512, 8, 8), (1, 1024, 4, 4), (1, 2048, 2, 2)]
     """
 
+    basic_blocks = (BasicBlock, ECABasicBlock)
     arch_settings = {
         18: (ECABasicBlock, (2, 2, 2, 2)),
         26: (Bottleneck, (2, 2, 2, 2)),
@@ -131,8 +136,11 @@ class ECAResNet(ResNet):
         base_channels: int = 64,
         num_stages: int = 4,
         plugins: Optional[List[dict]] = None,
+        fast: bool = True,
+        channels_last: Optional[bool] = None,
         **kwargs,
     ) -> None:
+        self.fast, self.channels_last = fast, channels_last
         if depth not in self.arch_settings:
             raise KeyError(f'ECAResNet has depths {sorted(self.arch_settings)}, got {depth!r}')
         block, blocks = self.arch_settings[depth]

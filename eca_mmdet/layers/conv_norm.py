@@ -1,0 +1,203 @@
+"""A convolution and the batch norm behind it as one convolution, where the norm is frozen.
+
+With running statistics the norm is affine, :math:`s (y - \\mu) + \\beta` with
+:math:`s = \\gamma / \\sqrt{\\sigma^2 + \\epsilon}`, so that norm and convolution are the
+convolution by :math:`s W` with bias :math:`\\beta - s \\mu` (arXiv 2305.11624). mmengine's
+``efficient_conv_bn_eval`` states the same; this one also takes the ReLU, keeps neither the
+scaled weight nor the convolution's output for the backward pass, and folds once where no
+gradient is asked for.
+"""
+
+from typing import Any, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)  # not their subclasses, which may compute other things
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a call of the module does more than its ``forward``."""
+    hooks = (
+        module._forward_hooks,
+        module._forward_pre_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    )
+    return any(hooks) or 'forward' in vars(module)
+
+
+def is_foldable(conv: nn.Module, norm: nn.Module) -> bool:
+    """Whether ``norm(conv(x))`` is an affine map of ``conv(x)`` that can be folded into it."""
+    return (
+        type(conv) is nn.Conv2d
+        and type(norm) in _NORMS
+        and not norm.training
+        and norm.running_mean is not None
+        and conv.padding_mode == 'zeros'
+        and not isinstance(conv.padding, str)
+        and not has_hooks(conv)
+        and not has_hooks(norm)
+    )
+
+
+def affine(conv: nn.Conv2d, norm: nn.Module) -> Tuple[Tensor, Tensor]:
+    """Scale and shift ``(C,)`` that the norm applies to the convolution without its bias."""
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
+    shift = -mean * scale
+    return scale, shift if norm.bias is None else shift + norm.bias
+
+
+class _Folded:
+    """A folded weight and bias, and what they were computed from."""
+
+    def __init__(self) -> None:
+        self.sources: Optional[Tuple] = None
+        self.value: Any = None
+
+    def __reduce__(self) -> Tuple:
+        return _Folded, ()  # a copy or a pickled module folds anew
+
+    def get(self, conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Any:
+        """Return the folded weight and bias for inputs such as ``x``, computed again where stale."""
+        tensors = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        tensors = tuple(t for t in tensors if t is not None)
+        if any(t.is_inference() for t in tensors):  # these count no versions
+            return _fold(conv, norm, x)
+        # The detached aliases keep the old memory alive, so no new tensor can have its address.
+        state = (x.dtype, x.device, norm.eps, *[(t.data_ptr(), t._version) for t in tensors])
+        if self.sources is None or self.sources[0] != state:
+            with torch.inference_mode(False):
+                self.value = _fold(conv, norm, x)
+            self.sources = state, [t.detach() for t in tensors]
+        return self.value
+
+
+@torch.no_grad()
+def _fold(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tuple[Tensor, Tensor]:
+    scale, shift = affine(conv, norm)
+    weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
+    if _fused_kernels(x):
+        weight = torch.ops.mkldnn._reorder_convolution_weight(
+            weight, conv.padding, conv.stride, conv.dilation, conv.groups, []
+        )
+    elif x.is_contiguous(memory_format=torch.channels_last):
+        weight = weight.contiguous(memory_format=torch.channels_last)
+    return weight, shift.to(x.dtype)
+
+
+def forget(module: nn.Module) -> None:
+    """Drop the folded weights of all convolutions in ``module``."""
+    for child in module.modules():
+        vars(child).pop('_folded', None)
+
+
+def _fused_kernels(x: Tensor) -> bool:
+    """Whether oneDNN's convolutions with a ReLU behind them (those of torch's compiler) take ``x``."""
+    return (
+        x.device.type == 'cpu'
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.enabled
+        and (
+            x.dtype == torch.float32
+            or (x.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        )
+        and x.numel() > 0
+    )
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor, options: Tuple, relu: bool) -> Tensor:
+    stride, padding, dilation, groups = options
+    if _fused_kernels(x):
+        activation = 'relu' if relu else 'none'
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, padding, stride, dilation, groups, activation, [], ''
+        )
+    out = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    return out.relu_() if relu else out
+
+
+class _ConvAffine(torch.autograd.Function):
+    """``relu(scale * conv(x, weight) + shift)``, which keeps ``x``, the weight and the ReLU's output."""
+
+    @staticmethod
+    def forward(ctx, x, weight, scale, shift, options, relu):
+        folded = (weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
+        out = _convolve(x, folded, shift.to(x.dtype), options, relu)
+        ctx.options = options
+        ctx.save_for_backward(x, weight, scale, out if relu else None)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        x, weight, scale, out = ctx.saved_tensors
+        stride, padding, dilation, groups = ctx.options
+        needs_x, needs_weight, needs_scale, needs_shift = ctx.needs_input_grad[:4]
+        if out is not None:
+            grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)
+        folded = (weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
+        needs = [needs_x, needs_weight or needs_scale, needs_shift]
+        of_x, of_folded, of_shift = torch.ops.aten.convolution_backward(
+            grad, x, folded, [len(scale)], stride, padding, dilation, False, [0, 0], groups, needs
+        )
+        of_weight = of_scale = None
+        if needs_weight or needs_scale:
+            of_folded = of_folded.to(weight.dtype)
+        if needs_scale:
+            of_scale = torch.linalg.vecdot(of_folded.reshape(len(scale), -1), weight.reshape(len(scale), -1))
+        if needs_weight:
+            of_weight = of_folded.mul_(scale.view(-1, 1, 1, 1))
+        return of_x, of_weight, of_scale, of_shift if of_shift is None else of_shift.to(scale.dtype), None, None
+
+
+def like(x: Tensor, other: Tensor) -> Tensor:
+    """``x`` in the memory format of ``other``, both ``(N, C, H, W)``."""
+    if other.is_contiguous():
+        return x.contiguous()
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """The type in which a convolution of ``x`` computes: autocast's inside its region."""
+    kind = x.device.type
+    enabled = torch.is_autocast_enabled(kind) and x.is_floating_point() and x.dtype != torch.float64
+    return torch.get_autocast_dtype(kind) if enabled else x.dtype
+
+
+def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False) -> Tensor:
+    """Compute ``norm(conv(x))``, and the ReLU behind it, in as few passes as the two allow.
+
+    Args:
+        x: Input ``(N, C, H, W)``.
+        conv: The convolution; its parameters and the norm's get their gradients.
+        norm: The norm; with running statistics it is folded, otherwise both run as they are.
+        relu: Whether a ReLU follows.
+    """
+    if not is_foldable(conv, norm):
+        out = norm(conv(x))
+        return F.relu(out, inplace=True) if relu else out
+    x = x.to(compute_dtype(x))
+    options = conv.stride, conv.padding, conv.dilation, conv.groups
+    if torch.compiler.is_compiling():
+        scale, shift = affine(conv, norm)
+        weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
+        out = F.conv2d(x, weight, shift.to(x.dtype), *options)
+        return out.relu() if relu else out
+    if asks_gradients(x, conv, norm):
+        return _ConvAffine.apply(x, conv.weight, *affine(conv, norm), options, relu)
+    weight, bias = vars(conv).setdefault('_folded', _Folded()).get(conv, norm, x)
+    with torch.no_grad():
+        return _convolve(x, weight, bias, options, relu)
+
+
+def asks_gradients(x: Tensor, *modules: nn.Module) -> bool:
+    """Whether autograd must record what the modules do to ``x``."""
+    return torch.is_grad_enabled() and (
+        x.requires_grad or any(p.requires_grad for module in modules for p in module.parameters())
+    )
