@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..layers.conv_norm import conv_norm, forget, has_hooks, is_foldable
 from ..layers.eca import ECALayer
 from ..layers.eca_residual import eca_residual
+from ..layers.layout import to_contiguous
 
 
 class FusedForward:
@@ -53,7 +54,7 @@ class FusedForward:
                 for block in layer:
                     x = self._block(block, x)
             if i in self.out_indices:
-                outs.append(x.contiguous() if contiguous else x)
+                outs.append(to_contiguous(x) if contiguous else x)
         return tuple(outs)
 
     def _stem(self, x: Tensor) -> Tensor:

@@ -8,12 +8,14 @@ scaled weight nor the convolution's output for the backward pass, and folds once
 gradient is asked for.
 """
 
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from .layout import like
 
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)  # not their subclasses, which may compute other things
 
@@ -83,9 +85,11 @@ def _fold(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tuple[Tensor, Tensor]:
     scale, shift = affine(conv, norm)
     weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
     if _fused_kernels(x):
-        weight = torch.ops.mkldnn._reorder_convolution_weight(
-            weight, conv.padding, conv.stride, conv.dilation, conv.groups, []
-        )
+        # The blocked layout that a strided 1x1 convolution wants depends on the image size.
+        if max(conv.kernel_size) > 1 or max(conv.stride) == 1:
+            weight = torch.ops.mkldnn._reorder_convolution_weight(
+                weight, conv.padding, conv.stride, conv.dilation, conv.groups, list(x.shape)
+            )
     elif x.is_contiguous(memory_format=torch.channels_last):
         weight = weight.contiguous(memory_format=torch.channels_last)
     return weight, shift.to(x.dtype)
@@ -111,7 +115,7 @@ def _fused_kernels(x: Tensor) -> bool:
     )
 
 
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor, options: Tuple, relu: bool) -> Tensor:
+def _convolve(x: Tensor, weight: Tensor, bias: Optional[Tensor], options: Tuple, relu: bool) -> Tensor:
     stride, padding, dilation, groups = options
     if _fused_kernels(x):
         activation = 'relu' if relu else 'none'
@@ -123,12 +127,22 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor, options: Tuple, relu: boo
 
 
 class _ConvAffine(torch.autograd.Function):
-    """``relu(scale * conv(x, weight) + shift)``, which keeps ``x``, the weight and the ReLU's output."""
+    """``relu(scale * conv(x, weight) + shift)``, which keeps ``x``, the weight and the ReLU's output.
+
+    The scale goes to the smaller tensor, the weight or the output.
+    """
 
     @staticmethod
     def forward(ctx, x, weight, scale, shift, options, relu):
-        folded = (weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
-        out = _convolve(x, folded, shift.to(x.dtype), options, relu)
+        column, lower = scale.view(-1, 1, 1, 1), weight.to(x.dtype)
+        ctx.scales_weight = _scales_weight(x, weight, options)
+        if ctx.scales_weight:
+            out = _convolve(x, (weight * column).to(x.dtype), shift.to(x.dtype), options, relu)
+        else:
+            out = _convolve(x, lower, None, options, False)
+            factor, shift = (t.view(1, -1, 1, 1).to(x.dtype) for t in (scale, shift))
+            torch.addcmul(shift, out, factor, out=out)
+            out = out.relu_() if relu else out
         ctx.options = options
         ctx.save_for_backward(x, weight, scale, out if relu else None)
         return out
@@ -137,30 +151,49 @@ class _ConvAffine(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         x, weight, scale, out = ctx.saved_tensors
-        stride, padding, dilation, groups = ctx.options
         needs_x, needs_weight, needs_scale, needs_shift = ctx.needs_input_grad[:4]
+        column, needs_folded = scale.view(-1, 1, 1, 1), needs_weight or needs_scale
         if out is not None:
             grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)
-        folded = (weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
-        needs = [needs_x, needs_weight or needs_scale, needs_shift]
-        of_x, of_folded, of_shift = torch.ops.aten.convolution_backward(
-            grad, x, folded, [len(scale)], stride, padding, dilation, False, [0, 0], groups, needs
-        )
+        if ctx.scales_weight:
+            needs = [needs_x, needs_folded, needs_shift]
+            folded = (weight * column).to(x.dtype)
+            of_x, of_folded, of_shift = _convolution_backward(grad, x, folded, ctx.options, needs)
+        else:
+            lower = weight.to(x.dtype)
+            needs = [False, needs_folded, needs_shift]
+            _, of_folded, of_shift = _convolution_backward(grad, x, lower, ctx.options, needs)
+            if needs_x:
+                scaled = grad * scale.view(1, -1, 1, 1).to(grad.dtype)
+                of_x = _convolution_backward(scaled, x, lower, ctx.options, [True, False, False])[0]
         of_weight = of_scale = None
-        if needs_weight or needs_scale:
+        if needs_folded:
             of_folded = of_folded.to(weight.dtype)
         if needs_scale:
             of_scale = torch.linalg.vecdot(of_folded.reshape(len(scale), -1), weight.reshape(len(scale), -1))
         if needs_weight:
-            of_weight = of_folded.mul_(scale.view(-1, 1, 1, 1))
-        return of_x, of_weight, of_scale, of_shift if of_shift is None else of_shift.to(scale.dtype), None, None
+            of_weight = of_folded.mul_(column)
+        return (
+            of_x if needs_x else None,
+            of_weight,
+            of_scale,
+            of_shift.to(scale.dtype) if needs_shift else None,
+            None,
+            None,
+        )
 
 
-def like(x: Tensor, other: Tensor) -> Tensor:
-    """``x`` in the memory format of ``other``, both ``(N, C, H, W)``."""
-    if other.is_contiguous():
-        return x.contiguous()
-    return x.contiguous(memory_format=torch.channels_last)
+def _scales_weight(x: Tensor, weight: Tensor, options: Tuple) -> bool:
+    stride = options[0]
+    positions = x.shape[0] * (x.shape[2] // stride[0]) * (x.shape[3] // stride[1])
+    return weight.numel() <= positions * len(weight)
+
+
+def _convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, options: Tuple, needs: List[bool]) -> Tuple:
+    stride, padding, dilation, groups = options
+    return torch.ops.aten.convolution_backward(
+        grad, x, weight, [len(weight)], stride, padding, dilation, False, [0, 0], groups, needs
+    )
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .conv_norm import like
 from .eca import ECALayer
+from .layout import like, sum_positions
 
 
 def eca_residual(z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool = False) -> Tensor:
@@ -43,7 +43,8 @@ def eca_residual(z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool =
 
 def _gate(z: Tensor, kernel: Tensor) -> Tuple[Tensor, Tensor]:
     """Gate ``(N, C, 1, 1)`` in the type of ``z`` and descriptor ``(N, 1, C)`` in the kernel's."""
-    descriptor = z.mean((2, 3), dtype=kernel.dtype).unsqueeze(1)  # (N, C, H, W) -> (N, 1, C)
+    mean = sum_positions(z, kernel.dtype) / (z.shape[2] * z.shape[3])
+    descriptor = mean.unsqueeze(1)  # (N, C, H, W) -> (N, 1, C)
     with torch.autocast(z.device.type, enabled=False):
         gate = F.conv1d(descriptor, kernel, padding=kernel.shape[-1] // 2).sigmoid()
     return gate.transpose(1, 2).unsqueeze(-1).to(z.dtype), descriptor  # gate -> (N, C, 1, 1)
@@ -74,7 +75,7 @@ class _ECAResidual(torch.autograd.Function):
         kept, out, gate, descriptor, kernel = ctx.saved_tensors
         grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)  # also the identity's
         of_z = kept * gate if ctx.keeps_z else out - kept
-        of_logit = of_z.mul_(grad).sum((2, 3), dtype=kernel.dtype) * (1 - gate[:, :, 0, 0].to(kernel.dtype))
+        of_logit = sum_positions(of_z.mul_(grad), kernel.dtype) * (1 - gate[:, :, 0, 0].to(kernel.dtype))
         of_descriptor, of_kernel, _ = torch.ops.aten.convolution_backward(
             of_logit.unsqueeze(1),  # (N, C) -> (N, 1, C)
             descriptor,
