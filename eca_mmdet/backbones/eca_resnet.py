@@ -216,11 +216,6 @@ class ECAResNet(FusedForward, ResNet):
             resize_blocks(layer, inplanes, self._block_widths[stage])
         return layer
 
-    def train(self, mode: bool = True) -> 'ECAResNet':
-        """Set the mode as mmdet does; return the module, as torch does and mmdet does not."""
-        super().train(mode)
-        return self
-
     def check_weights(self, state_dict: Dict[str, Tensor], prefix: str = '') -> None:
         """Refuse weights of another network.
 

@@ -49,7 +49,7 @@ class FusedForward:
         for i, name in enumerate(self.res_layers):
             layer = getattr(self, name)
             if has_hooks(layer):
-                x = layer(x)
+                x = layer(to_contiguous(x))
             else:
                 for block in layer:
                     x = self._block(block, x)
@@ -69,7 +69,7 @@ class FusedForward:
     def _block(self, block: nn.Module, x: Tensor) -> Tensor:
         attention = self._fused_attention(block)
         if attention is None or (block.with_cp and x.requires_grad):
-            return block(x)
+            return block(to_contiguous(x))
         out = conv_norm(x, block.conv1, block.norm1, relu=True)
         last = block.conv2, block.norm2
         if type(block) in self.bottlenecks:
@@ -109,7 +109,7 @@ class FusedForward:
         )
 
     def train(self, mode: bool = True) -> nn.Module:
-        """Set the mode; folded weights are dropped."""
+        """Set the mode as mmdet does, drop folded weights; return the module, as torch does."""
         forget(self)
         super().train(mode)
         return self

@@ -8,14 +8,14 @@ scaled weight nor the convolution's output for the backward pass, and folds once
 gradient is asked for.
 """
 
-from typing import Any, List, Optional, Tuple
+from functools import wraps
+from typing import Any, Callable, List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from .layout import like
+from .layout import like, to_contiguous
 
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)  # not their subclasses, which may compute other things
 
@@ -126,6 +126,21 @@ def _convolve(x: Tensor, weight: Tensor, bias: Optional[Tensor], options: Tuple,
     return out.relu_() if relu else out
 
 
+def first_derivative(backward: Callable) -> Callable:
+    """Refuse ``create_graph=True``, which torch's ``once_differentiable`` may pass over in silence."""
+
+    @wraps(backward)
+    def checked(ctx, *grads):
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                'the fused forward pass has first derivatives only; build the backbone with fast=False '
+                'for create_graph=True'
+            )
+        return backward(ctx, *grads)
+
+    return checked
+
+
 class _ConvAffine(torch.autograd.Function):
     """``relu(scale * conv(x, weight) + shift)``, which keeps ``x``, the weight and the ReLU's output.
 
@@ -148,7 +163,7 @@ class _ConvAffine(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx, grad):
         x, weight, scale, out = ctx.saved_tensors
         needs_x, needs_weight, needs_scale, needs_shift = ctx.needs_input_grad[:4]
@@ -168,7 +183,9 @@ class _ConvAffine(torch.autograd.Function):
                 of_x = _convolution_backward(scaled, x, lower, ctx.options, [True, False, False])[0]
         of_weight = of_scale = None
         if needs_folded:
-            of_folded = of_folded.to(weight.dtype)
+            of_folded = like(of_folded.to(weight.dtype), weight)
+            if weight.is_contiguous():  # 1x1 kernels come with other strides, which DDP would copy
+                of_folded = of_folded.view(-1).view_as(weight)
         if needs_scale:
             of_scale = torch.linalg.vecdot(of_folded.reshape(len(scale), -1), weight.reshape(len(scale), -1))
         if needs_weight:
@@ -189,7 +206,9 @@ def _scales_weight(x: Tensor, weight: Tensor, options: Tuple) -> bool:
     return weight.numel() <= positions * len(weight)
 
 
-def _convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, options: Tuple, needs: List[bool]) -> Tuple:
+def _convolution_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, options: Tuple, needs: List[bool]
+) -> Tuple:
     stride, padding, dilation, groups = options
     return torch.ops.aten.convolution_backward(
         grad, x, weight, [len(weight)], stride, padding, dilation, False, [0, 0], groups, needs
@@ -213,7 +232,8 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False) -
         relu: Whether a ReLU follows.
     """
     if not is_foldable(conv, norm):
-        out = norm(conv(x))
+        # mmcv's operators read any memory as if it were contiguous
+        out = norm(conv(x if type(conv) is nn.Conv2d else to_contiguous(x)))
         return F.relu(out, inplace=True) if relu else out
     x = x.to(compute_dtype(x))
     options = conv.stride, conv.padding, conv.dilation, conv.groups

@@ -14,8 +14,8 @@ from typing import Tuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from .conv_norm import first_derivative
 from .eca import ECALayer
 from .layout import like, sum_positions
 
@@ -70,7 +70,7 @@ class _ECAResidual(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx, grad):
         kept, out, gate, descriptor, kernel = ctx.saved_tensors
         grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)  # also the identity's

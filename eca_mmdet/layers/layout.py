@@ -5,7 +5,6 @@ Values and shapes ``(N, C, H, W)`` never change here, only the order in memory.
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def like(x: Tensor, other: Tensor) -> Tensor:
@@ -40,7 +39,6 @@ class _Contiguous(torch.autograd.Function):
         return contiguous(x)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
         return grad
 
