@@ -89,6 +89,7 @@ def build_contestant(name: str, depth: int = 50, frozen_stages: int = 1, device:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = _random_norms(cls(depth=depth, frozen_stages=frozen_stages, **arguments)).to(device)
+    module.train()  # a new module's norms are not yet on frozen statistics
     if 'channels_last' in options:
         module = module.to(memory_format=torch.channels_last)
     run = torch.compile(module) if 'compile' in options else module

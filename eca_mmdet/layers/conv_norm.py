@@ -69,7 +69,8 @@ class _Folded:
         """Return the folded weight and bias for inputs such as ``x``, computed again where stale."""
         tensors = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
         tensors = tuple(t for t in tensors if t is not None)
-        if any(t.is_inference() for t in tensors):  # these count no versions
+        # Inference tensors count no versions; weights in training change before they are used again.
+        if any(t.is_inference() for t in tensors) or (conv.training and conv.weight.requires_grad):
             return _fold(conv, norm, x)
         # The detached aliases keep the old memory alive, so no new tensor can have its address.
         state = (x.dtype, x.device, norm.eps, *[(t.data_ptr(), t._version) for t in tensors])
@@ -183,9 +184,9 @@ class _ConvAffine(torch.autograd.Function):
                 of_x = _convolution_backward(scaled, x, lower, ctx.options, [True, False, False])[0]
         of_weight = of_scale = None
         if needs_folded:
-            of_folded = like(of_folded.to(weight.dtype), weight)
+            of_folded = of_folded.to(weight.dtype)
             if weight.is_contiguous():  # 1x1 kernels come with other strides, which DDP would copy
-                of_folded = of_folded.view(-1).view_as(weight)
+                of_folded = of_folded.contiguous().view(-1).view_as(weight)
         if needs_scale:
             of_scale = torch.linalg.vecdot(of_folded.reshape(len(scale), -1), weight.reshape(len(scale), -1))
         if needs_weight:
