@@ -59,26 +59,37 @@ class _Folded:
     """A folded weight and bias, and what they were computed from."""
 
     def __init__(self) -> None:
-        self.sources: Optional[Tuple] = None
-        self.value: Any = None
+        self.entry: Optional[Tuple] = None
 
     def __reduce__(self) -> Tuple:
         return _Folded, ()  # a copy or a pickled module folds anew
 
     def get(self, conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Any:
-        """Return the folded weight and bias for inputs such as ``x``, computed again where stale."""
+        """Return the folded weight and bias for inputs such as ``x``, computed again where stale.
+
+        Stale is what other tensors, other memory or a counted change in place shows. Writing
+        through ``.data`` shows nowhere: ``forget`` after it, or set the backbone's mode, as
+        mmengine does around every such write.
+        """
         tensors = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
         tensors = tuple(t for t in tensors if t is not None)
         # Inference tensors count no versions; weights in training change before they are used again.
         if any(t.is_inference() for t in tensors) or (conv.training and conv.weight.requires_grad):
             return _fold(conv, norm, x)
         # The detached aliases keep the old memory alive, so no new tensor can have its address.
-        state = (x.dtype, x.device, norm.eps, *[(t.data_ptr(), t._version) for t in tensors])
-        if self.sources is None or self.sources[0] != state:
+        state = (
+            x.dtype,
+            x.device,
+            _fused_kernels(x),
+            norm.eps,
+            *[(t.data_ptr(), t._version) for t in tensors],
+        )
+        entry = self.entry
+        if entry is None or entry[0] != state:
             with torch.inference_mode(False):
-                self.value = _fold(conv, norm, x)
-            self.sources = state, [t.detach() for t in tensors]
-        return self.value
+                entry = state, [t.detach() for t in tensors], _fold(conv, norm, x)
+            self.entry = entry  # in one step: other threads may read it
+        return entry[2]
 
 
 @torch.no_grad()
