@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..layers import RELEASED_KERNEL_SIZES, USE_KERNEL_SIZE, attention_config
 from .checked_weights import CheckedWeights
+from .fused import FusedForward
 from .kernel_sizes import KernelSizes, stage_kernel_sizes
 from .widths import (
     BlockWidths,
@@ -70,7 +71,7 @@ class ECABasicBlock(BasicBlock):
 
 
 @MODELS.register_module()
-class ECAResNet(CheckedWeights, ResNet):
+class ECAResNet(CheckedWeights, FusedForward, ResNet):
     """mmdet's ResNet with channel attention after the last conv and norm of every block.
 
     Registered in mmengine's root registry, where mmdet, MMSegmentation and
@@ -96,6 +97,9 @@ class ECAResNet(CheckedWeights, ResNet):
             for pruned networks: ``(((47, 18, 19), (52, 22, 19), ...), ...)``, or the name of one
             in ``variants.py``: ``'ecaresnet50d_pruned'``.
         plugins: As in mmdet; those at ``after_conv3`` run after the attention.
+        fast: Whether to use the fused forward pass (``fused.py``); the values are the same.
+        channels_last: Memory format inside the fused pass, ``None`` for ``channels_last`` on
+            the CPU and the input's elsewhere; the features have the input's in any case.
         **kwargs: All other arguments of mmdet's ``ResNet``, unchanged.
 
     Raises:
@@ -109,6 +113,7 @@ class ECAResNet(CheckedWeights, ResNet):
         [(1, 256, 16, 16), (1, 512, 8, 8), (1, 1024, 4, 4), (1, 2048, 2, 2)]
     """
 
+    basic_blocks = (BasicBlock, ECABasicBlock)
     arch_settings = {
         18: (ECABasicBlock, (2, 2, 2, 2)),
         26: (Bottleneck, (2, 2, 2, 2)),
@@ -133,8 +138,11 @@ class ECAResNet(CheckedWeights, ResNet):
         base_channels: int = 64,
         num_stages: int = 4,
         plugins: Optional[List[dict]] = None,
+        fast: bool = True,
+        channels_last: Optional[bool] = None,
         **kwargs,
     ) -> None:
+        self.fast, self.channels_last = fast, channels_last
         if depth not in self.arch_settings:
             raise KeyError(f'ECAResNet has depths {sorted(self.arch_settings)}, got {depth!r}')
         block, blocks = self.arch_settings[depth]
@@ -209,8 +217,3 @@ class ECAResNet(CheckedWeights, ResNet):
             inplanes = self._block_widths[stage - 1][-1][-1] if stage else self.stem_channels
             resize_blocks(layer, inplanes, self._block_widths[stage])
         return layer
-
-    def train(self, mode: bool = True) -> 'ECAResNet':
-        """Set the mode as mmdet does; return the module, as torch does and mmdet does not."""
-        super().train(mode)
-        return self

@@ -1,0 +1,83 @@
+"""Clocks and meters: interleaved rounds, and the peak memory of one call in a process of its own."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable, Dict, List
+
+import torch
+
+
+def interleave(
+    calls: Dict[str, Callable[[], None]], repeats: int, warmup: int, device: str
+) -> Dict[str, List[float]]:
+    """Time the calls in turn, round after round, so that a drift of the machine meets all of them.
+
+    The order rotates by one from round to round, so that none always follows the same other.
+
+    Returns:
+        Seconds of each round, by name.
+    """
+    seconds: Dict[str, List[float]] = {name: [] for name in calls}
+    names = list(calls)
+    for turn in range(warmup + repeats):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            _wait(device)
+            start = time.perf_counter()
+            calls[name]()
+            _wait(device)
+            if turn >= warmup:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _wait(device: str) -> None:
+    if device != 'cpu':
+        torch.cuda.synchronize(device)
+
+
+def quartiles(values: List[float]) -> Dict[str, float]:
+    """Median and quartiles."""
+    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+    return dict(median=middle, q1=low, q3=high)
+
+
+def ratios(seconds: List[float], reference: List[float]) -> Dict[str, float]:
+    """Median and quartiles of the ratios round by round, which a busy machine disturbs least."""
+    return quartiles([ours / theirs for ours, theirs in zip(seconds, reference)])
+
+
+def resident_bytes(field: str = 'VmRSS') -> int:
+    """Resident memory of this process now (``VmRSS``) or at its highest (``VmHWM``)."""
+    for line in Path('/proc/self/status').read_text().splitlines():
+        if line.startswith(f'{field}:'):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f'/proc/self/status has no {field}; resident memory can be read on Linux only')
+
+
+def peak_of(call: Callable[[], None], device: str, before: int = 0) -> int:
+    """Highest memory during a call: allocated on CUDA, resident above ``before`` on the CPU."""
+    if device != 'cpu':
+        torch.cuda.reset_peak_memory_stats(device)
+        call()
+        return torch.cuda.max_memory_allocated(device)
+    Path('/proc/self/clear_refs').write_text('5')  # sets VmHWM back to VmRSS
+    call()
+    return resident_bytes('VmHWM') - before
+
+
+def in_own_process(module: str, request: dict) -> dict:
+    """Run ``python -m module`` on a JSON request; return the JSON of its last line.
+
+    Raises:
+        RuntimeError: With the end of what it wrote, if it failed.
+    """
+    command = [sys.executable, '-m', module, json.dumps(request)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f'{module} failed: {result.stderr.strip()[-2000:]}')
+    return json.loads(result.stdout.strip().splitlines()[-1])

@@ -1,0 +1,56 @@
+"""What a benchmark ran on, and its results as text."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+import torch
+
+from ..environment import DISTRIBUTIONS, installed
+
+
+def machine(device: str = 'cpu') -> Dict[str, Any]:
+    """Processor, cores, threads, load and the versions of the stack."""
+    from .. import __version__
+
+    facts: Dict[str, Any] = dict(
+        processor=_processor(),
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        load=list(os.getloadavg()) if hasattr(os, 'getloadavg') else None,
+        system=platform.platform(),
+        python=platform.python_version(),
+        eca_mmdet=__version__,
+        packages=[found for found in map(installed, DISTRIBUTIONS) if found],
+    )
+    if device != 'cpu':
+        facts['accelerator'] = torch.cuda.get_device_name(device)
+    return facts
+
+
+def _processor() -> str:
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor()
+
+
+def command() -> str:
+    """The command line of this process, its program by name."""
+    return ' '.join(['python', *(Path(arg).name if i == 0 else arg for i, arg in enumerate(sys.argv))])
+
+
+def report_text(results: List[Dict[str, Any]]) -> str:
+    """One line a model and case: the ratio to stock ResNet, its quartiles, and the figure itself."""
+    lines = [f'{"mode":7}{"image":>11}{"batch":>6}  {"model":28}{"ratio":>6}{"quartiles":>14}{"median":>12}']
+    for r in results:
+        spread = f'{r["ratio"]["q1"]:.2f} to {r["ratio"]["q3"]:.2f}' if 'q1' in r['ratio'] else ''
+        figure = f'{r["bytes"] / 2**20:.0f} MiB' if 'bytes' in r else f'{r["seconds"]["median"] * 1e3:.0f} ms'
+        size = f'{r["size"][0]}x{r["size"][1]}'
+        lines.append(
+            f'{r["mode"]:7}{size:>11}{r["batch"]:>6}  {r["model"]:28}'
+            f'{r["ratio"]["median"]:>6.2f}{spread:>14}{figure:>12}'
+        )
+    return '\n'.join(lines)

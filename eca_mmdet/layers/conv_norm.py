@@ -1,0 +1,268 @@
+"""A convolution and the batch norm behind it as one convolution, where the norm is frozen.
+
+With running statistics the norm is affine, :math:`s (y - \\mu) + \\beta` with
+:math:`s = \\gamma / \\sqrt{\\sigma^2 + \\epsilon}`, so that norm and convolution are the
+convolution by :math:`s W` with bias :math:`\\beta - s \\mu` (arXiv 2305.11624). mmengine's
+``efficient_conv_bn_eval`` states the same; this one also takes the ReLU, keeps neither the
+scaled weight nor the convolution's output for the backward pass, and folds once where no
+gradient is asked for.
+"""
+
+from functools import wraps
+from typing import Any, Callable, List, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layout import like, to_contiguous
+
+_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)  # not their subclasses, which may compute other things
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a call of the module does more than its ``forward``."""
+    hooks = (
+        module._forward_hooks,
+        module._forward_pre_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    )
+    return any(hooks) or 'forward' in vars(module)
+
+
+def is_foldable(conv: nn.Module, norm: nn.Module) -> bool:
+    """Whether ``norm(conv(x))`` is an affine map of ``conv(x)`` that can be folded into it."""
+    return (
+        type(conv) is nn.Conv2d
+        and type(norm) in _NORMS
+        and not norm.training
+        and norm.running_mean is not None
+        and conv.padding_mode == 'zeros'
+        and not isinstance(conv.padding, str)
+        and not has_hooks(conv)
+        and not has_hooks(norm)
+    )
+
+
+def affine(conv: nn.Conv2d, norm: nn.Module) -> Tuple[Tensor, Tensor]:
+    """Scale and shift ``(C,)`` that the norm applies to the convolution without its bias."""
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
+    shift = -mean * scale
+    return scale, shift if norm.bias is None else shift + norm.bias
+
+
+class _Folded:
+    """A folded weight and bias, and what they were computed from."""
+
+    def __init__(self) -> None:
+        self.entry: Optional[Tuple] = None
+
+    def __reduce__(self) -> Tuple:
+        return _Folded, ()  # a copy or a pickled module folds anew
+
+    def get(self, conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Any:
+        """Return the folded weight and bias for inputs such as ``x``, computed again where stale.
+
+        Stale is what other tensors, other memory or a counted change in place shows. Writing
+        through ``.data`` shows nowhere: ``forget`` after it, or set the backbone's mode, as
+        mmengine does around every such write.
+        """
+        tensors = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        tensors = tuple(t for t in tensors if t is not None)
+        # Inference tensors count no versions; weights in training change before they are used again.
+        if any(t.is_inference() for t in tensors) or (conv.training and conv.weight.requires_grad):
+            return _fold(conv, norm, x)
+        # The detached aliases keep the old memory alive, so no new tensor can have its address.
+        state = (
+            x.dtype,
+            x.device,
+            _fused_kernels(x),
+            norm.eps,
+            *[(t.data_ptr(), t._version) for t in tensors],
+        )
+        entry = self.entry
+        if entry is None or entry[0] != state:
+            with torch.inference_mode(False):
+                entry = state, [t.detach() for t in tensors], _fold(conv, norm, x)
+            self.entry = entry  # in one step: other threads may read it
+        return entry[2]
+
+
+@torch.no_grad()
+def _fold(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tuple[Tensor, Tensor]:
+    scale, shift = affine(conv, norm)
+    weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
+    if _fused_kernels(x):
+        # The blocked layout that a strided 1x1 convolution wants depends on the image size.
+        if max(conv.kernel_size) > 1 or max(conv.stride) == 1:
+            weight = torch.ops.mkldnn._reorder_convolution_weight(
+                weight, conv.padding, conv.stride, conv.dilation, conv.groups, list(x.shape)
+            )
+    elif x.is_contiguous(memory_format=torch.channels_last):
+        weight = weight.contiguous(memory_format=torch.channels_last)
+    return weight, shift.to(x.dtype)
+
+
+def forget(module: nn.Module) -> None:
+    """Drop the folded weights of all convolutions in ``module``."""
+    for child in module.modules():
+        vars(child).pop('_folded', None)
+
+
+def _fused_kernels(x: Tensor) -> bool:
+    """Whether oneDNN's convolutions with a ReLU behind them (those of torch's compiler) take ``x``."""
+    return (
+        x.device.type == 'cpu'
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.enabled
+        and (
+            x.dtype == torch.float32
+            or (x.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        )
+        and x.numel() > 0
+    )
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Optional[Tensor], options: Tuple, relu: bool) -> Tensor:
+    stride, padding, dilation, groups = options
+    if _fused_kernels(x):
+        activation = 'relu' if relu else 'none'
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, padding, stride, dilation, groups, activation, [], ''
+        )
+    out = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    return out.relu_() if relu else out
+
+
+def first_derivative(backward: Callable) -> Callable:
+    """Refuse ``create_graph=True``, which torch's ``once_differentiable`` may pass over in silence."""
+
+    @wraps(backward)
+    def checked(ctx, *grads):
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                'the fused forward pass has first derivatives only; build the backbone with fast=False '
+                'for create_graph=True'
+            )
+        return backward(ctx, *grads)
+
+    return checked
+
+
+class _ConvAffine(torch.autograd.Function):
+    """``relu(scale * conv(x, weight) + shift)``, which keeps ``x``, the weight and the ReLU's output.
+
+    The scale goes to the smaller tensor, the weight or the output.
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight, scale, shift, options, relu):
+        column, lower = scale.view(-1, 1, 1, 1), weight.to(x.dtype)
+        ctx.scales_weight = _scales_weight(x, weight, options)
+        if ctx.scales_weight:
+            out = _convolve(x, (weight * column).to(x.dtype), shift.to(x.dtype), options, relu)
+        else:
+            out = _convolve(x, lower, None, options, False)
+            factor, shift = (t.view(1, -1, 1, 1).to(x.dtype) for t in (scale, shift))
+            torch.addcmul(shift, out, factor, out=out)
+            out = out.relu_() if relu else out
+        ctx.options = options
+        ctx.save_for_backward(x, weight, scale, out if relu else None)
+        return out
+
+    @staticmethod
+    @first_derivative
+    def backward(ctx, grad):
+        x, weight, scale, out = ctx.saved_tensors
+        needs_x, needs_weight, needs_scale, needs_shift = ctx.needs_input_grad[:4]
+        column, needs_folded = scale.view(-1, 1, 1, 1), needs_weight or needs_scale
+        if out is not None:
+            grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)
+        if ctx.scales_weight:
+            needs = [needs_x, needs_folded, needs_shift]
+            folded = (weight * column).to(x.dtype)
+            of_x, of_folded, of_shift = _convolution_backward(grad, x, folded, ctx.options, needs)
+        else:
+            lower = weight.to(x.dtype)
+            needs = [False, needs_folded, needs_shift]
+            _, of_folded, of_shift = _convolution_backward(grad, x, lower, ctx.options, needs)
+            if needs_x:
+                scaled = grad * scale.view(1, -1, 1, 1).to(grad.dtype)
+                of_x = _convolution_backward(scaled, x, lower, ctx.options, [True, False, False])[0]
+        of_weight = of_scale = None
+        if needs_folded:
+            of_folded = of_folded.to(weight.dtype)
+            if weight.is_contiguous():  # 1x1 kernels come with other strides, which DDP would copy
+                of_folded = of_folded.contiguous().view(-1).view_as(weight)
+        if needs_scale:
+            of_scale = torch.linalg.vecdot(of_folded.reshape(len(scale), -1), weight.reshape(len(scale), -1))
+        if needs_weight:
+            of_weight = of_folded.mul_(column)
+        return (
+            of_x if needs_x else None,
+            of_weight,
+            of_scale,
+            of_shift.to(scale.dtype) if needs_shift else None,
+            None,
+            None,
+        )
+
+
+def _scales_weight(x: Tensor, weight: Tensor, options: Tuple) -> bool:
+    stride = options[0]
+    positions = x.shape[0] * (x.shape[2] // stride[0]) * (x.shape[3] // stride[1])
+    return weight.numel() <= positions * len(weight)
+
+
+def _convolution_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, options: Tuple, needs: List[bool]
+) -> Tuple:
+    stride, padding, dilation, groups = options
+    return torch.ops.aten.convolution_backward(
+        grad, x, weight, [len(weight)], stride, padding, dilation, False, [0, 0], groups, needs
+    )
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """The type in which a convolution of ``x`` computes: autocast's inside its region."""
+    kind = x.device.type
+    enabled = torch.is_autocast_enabled(kind) and x.is_floating_point() and x.dtype != torch.float64
+    return torch.get_autocast_dtype(kind) if enabled else x.dtype
+
+
+def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False) -> Tensor:
+    """Compute ``norm(conv(x))``, and the ReLU behind it, in as few passes as the two allow.
+
+    Args:
+        x: Input ``(N, C, H, W)``.
+        conv: The convolution; its parameters and the norm's get their gradients.
+        norm: The norm; with running statistics it is folded, otherwise both run as they are.
+        relu: Whether a ReLU follows.
+    """
+    if not is_foldable(conv, norm):
+        # mmcv's operators read any memory as if it were contiguous
+        out = norm(conv(x if type(conv) is nn.Conv2d else to_contiguous(x)))
+        return F.relu(out, inplace=True) if relu else out
+    x = x.to(compute_dtype(x))
+    options = conv.stride, conv.padding, conv.dilation, conv.groups
+    if torch.compiler.is_compiling():
+        scale, shift = affine(conv, norm)
+        weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
+        out = F.conv2d(x, weight, shift.to(x.dtype), *options)
+        return out.relu() if relu else out
+    if asks_gradients(x, conv, norm):
+        return _ConvAffine.apply(x, conv.weight, *affine(conv, norm), options, relu)
+    weight, bias = vars(conv).setdefault('_folded', _Folded()).get(conv, norm, x)
+    with torch.no_grad():
+        return _convolve(x, weight, bias, options, relu)
+
+
+def asks_gradients(x: Tensor, *modules: nn.Module) -> bool:
+    """Whether autograd must record what the modules do to ``x``."""
+    return torch.is_grad_enabled() and (
+        x.requires_grad or any(p.requires_grad for module in modules for p in module.parameters())
+    )

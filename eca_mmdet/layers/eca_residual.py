@@ -1,0 +1,94 @@
+r"""The tail of a residual block, :math:`\mathrm{relu}(z \cdot \mathrm{gate}(z) + \mathrm{identity})`.
+
+The gate is ECA's (arXiv 1910.03151, eq. 9). Left to autograd, this keeps ``z``, the product and
+the sum. Where the output is positive, ``z * gate = output - identity``, so the gradient of the
+gate's logit, :math:`\mathrm{gate} (1 - \mathrm{gate}) \sum g z`, is
+:math:`(1 - \mathrm{gate}) \sum g (\mathrm{output} - \mathrm{identity})` with :math:`g` the gradient
+behind the ReLU. The identity is kept by the block's first convolution anyway, so ``z`` need not
+be, and the output takes its place in memory. In half precision the difference would lose digits,
+and ``z`` is kept.
+"""
+
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .conv_norm import first_derivative
+from .eca import ECALayer
+from .layout import like, sum_positions
+
+
+def eca_residual(z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool = False) -> Tensor:
+    """Compute ``relu(layer(z) + identity)``.
+
+    Args:
+        z: What attention looks at, ``(N, C, H, W)``.
+        identity: What is added, of the same shape.
+        layer: The attention; its kernel gets its gradient.
+        overwrite: Whether ``z`` is the caller's own and no longer needed.
+    """
+    kernel = layer.conv.weight
+    if torch.compiler.is_compiling():
+        return torch.addcmul(identity, z, _gate(z, kernel)[0]).relu()
+    if z.dtype != identity.dtype:
+        z, identity = (t.to(torch.promote_types(z.dtype, identity.dtype)) for t in (z, identity))
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (z, identity, kernel)):
+        return _ECAResidual.apply(z, identity, kernel, overwrite)
+    with torch.no_grad():
+        gate = _gate(z, kernel)[0]
+        return _scale_add_relu(z, gate, like(identity, z), overwrite)
+
+
+def _gate(z: Tensor, kernel: Tensor) -> Tuple[Tensor, Tensor]:
+    """Gate ``(N, C, 1, 1)`` in the type of ``z`` and descriptor ``(N, 1, C)`` in the kernel's."""
+    mean = sum_positions(z, kernel.dtype) / (z.shape[2] * z.shape[3])
+    descriptor = mean.unsqueeze(1)  # (N, C, H, W) -> (N, 1, C)
+    with torch.autocast(z.device.type, enabled=False):
+        gate = F.conv1d(descriptor, kernel, padding=kernel.shape[-1] // 2).sigmoid()
+    return gate.transpose(1, 2).unsqueeze(-1).to(z.dtype), descriptor  # gate -> (N, C, 1, 1)
+
+
+def _scale_add_relu(z: Tensor, gate: Tensor, identity: Tensor, overwrite: bool) -> Tensor:
+    out = torch.addcmul(identity, z, gate, out=z) if overwrite else torch.addcmul(identity, z, gate)
+    return out.relu_()
+
+
+class _ECAResidual(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z, identity, kernel, overwrite):
+        identity = like(identity, z)
+        gate, descriptor = _gate(z, kernel)
+        keeps_z = z.dtype in (torch.float16, torch.bfloat16)
+        overwrite = overwrite and not keeps_z
+        out = _scale_add_relu(z, gate, identity, overwrite)
+        if overwrite:
+            ctx.mark_dirty(z)
+        ctx.keeps_z = keeps_z
+        ctx.save_for_backward(z if keeps_z else identity, out, gate, descriptor, kernel)
+        return out
+
+    @staticmethod
+    @first_derivative
+    def backward(ctx, grad):
+        kept, out, gate, descriptor, kernel = ctx.saved_tensors
+        grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)  # also the identity's
+        of_z = kept * gate if ctx.keeps_z else out - kept
+        of_logit = sum_positions(of_z.mul_(grad), kernel.dtype) * (1 - gate[:, :, 0, 0].to(kernel.dtype))
+        of_descriptor, of_kernel, _ = torch.ops.aten.convolution_backward(
+            of_logit.unsqueeze(1),  # (N, C) -> (N, 1, C)
+            descriptor,
+            kernel,
+            None,
+            [1],
+            [kernel.shape[-1] // 2],
+            [1],
+            False,
+            [0],
+            1,
+            [True, True, False],
+        )
+        of_mean = (of_descriptor / (grad.shape[2] * grad.shape[3])).view_as(gate).to(gate.dtype)
+        torch.addcmul(of_mean, grad, gate, out=of_z)
+        return of_z, grad, of_kernel, None

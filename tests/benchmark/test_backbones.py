@@ -1,0 +1,83 @@
+import json
+
+import pytest
+import torch
+from conftest import load_tool
+
+from eca_mmdet import ECAResNet
+from eca_mmdet.benchmark import backbones, benchmark_backbones, build_contestant
+from eca_mmdet.benchmark.measure import interleave, peak_of, ratios, resident_bytes
+
+
+def test_interleave__runs_every_call_in_every_round_and_counts_none_of_the_warmup():
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in 'abc'}
+    seconds = interleave(calls, repeats=2, warmup=1, device='cpu')
+    assert ''.join(order) == 'abcbcacab'
+    assert [len(values) for values in seconds.values()] == [2, 2, 2]
+
+
+def test_ratios__are_taken_round_by_round():
+    assert ratios([2, 4, 200], [1, 2, 100])['median'] == 2
+
+
+def test_peak__sees_memory_that_is_gone_after_the_call():
+    before = resident_bytes()
+    assert peak_of(lambda: _hold(64), 'cpu', before) >= 60 << 20
+
+
+def _hold(mebibytes):
+    torch.ones(mebibytes << 18).sum()
+
+
+def test_check__refuses_models_that_compute_other_values():
+    ours, naive = (build_contestant(name, depth=18) for name in ('ours', 'naive'))
+    x, grads = backbones._inputs(ours, 1, (64, 64), 'cpu')
+    (record,) = backbones.check_equal([naive, ours], x, grads)
+    assert record['error'] < 1e-4
+    torch.nn.init.zeros_(ours.module.layer3[0].eca.conv.weight)
+    with pytest.raises(ValueError, match='ours does not compute what naive does'):
+        backbones.check_equal([naive, ours], x, grads)
+
+
+def test_models__of_one_architecture_have_the_same_weights_and_the_options_asked_for():
+    ours, naive = (build_contestant(name, depth=18).module for name in ('ours', 'naive'))
+    assert isinstance(naive, ECAResNet)
+    assert (ours.fast, naive.fast) == (True, False)
+    torch.testing.assert_close(dict(ours.state_dict()), dict(naive.state_dict()), rtol=0, atol=0)
+    rows = build_contestant('stock+channels_last', depth=18)
+    assert rows.prepare(torch.rand(1, 3, 8, 8)).is_contiguous(memory_format=torch.channels_last)
+    with pytest.raises(ValueError, match='unknown model'):
+        build_contestant('ours+fp8')
+
+
+def test_tool__writes_results_checks_and_machine(tmp_path, capsys):
+    out = tmp_path / 'speed.json'
+    arguments = ['--depth', '18', '--sizes', '64x64', '--batches', '1', '--repeats', '2', '--warmup', '1']
+    load_tool('benchmark').main(
+        [*arguments, '--models', 'naive', 'ours', '--modes', 'train', 'infer', '--out', str(out)]
+    )
+    found = json.loads(out.read_text())
+    assert {(r['model'], r['mode']) for r in found['results']} == {
+        (model, mode) for model in ('stock', 'naive', 'ours') for mode in ('train', 'infer')
+    }
+    assert [check['model'] for check in found['checks']] == ['ours']
+    assert found['machine']['threads'] == torch.get_num_threads()
+    assert 'ratio' in capsys.readouterr().out
+
+
+def test_tool__refuses_wrong_input_before_it_works(tmp_path, capsys):
+    out = tmp_path / 'speed.json'
+    out.touch()
+    for arguments in (['--out', str(out)], ['--models', 'theirs'], ['--sizes', '8x8']):
+        with pytest.raises(SystemExit, match='2'):
+            load_tool('benchmark').main(arguments)
+    assert 'a name is one of stock' in capsys.readouterr().err
+
+
+def test_memory__of_a_training_step_is_measured_in_its_own_process():
+    options = dict(sizes=[(64, 64)], batches=[1], modes=['memory'], depth=18)
+    (stock,) = benchmark_backbones([], **options)['results']
+    weights = 11_000_000 * 4
+    assert 1.5 * weights < stock['bytes'] < 10 * weights
+    assert stock['ratio']['median'] == 1

@@ -1,0 +1,78 @@
+import pytest
+import torch
+from torch import nn
+
+from eca_mmdet.layers.conv_norm import conv_norm, is_foldable
+from eca_mmdet.layers.layout import channels_last, contiguous, sum_positions, to_contiguous
+
+
+def _pair(bias=False, groups=1, **options):
+    conv = nn.Conv2d(4, 6, 3, padding=1, bias=bias, groups=groups, **options).double()
+    norm = nn.BatchNorm2d(6).double().eval()
+    for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        nn.init.uniform_(tensor, 0.5, 1.5)
+    return conv, norm
+
+
+@pytest.mark.parametrize('relu', [False, True])
+@pytest.mark.parametrize('size', [2, 9])  # with more weights than outputs, and with fewer
+@pytest.mark.parametrize('options', [{}, dict(bias=True), dict(groups=2), dict(stride=2)])
+def test_values_and_gradients__equal_conv_then_norm(options, size, relu):
+    conv, norm = _pair(**options)
+    x = torch.randn(1, 4, size, size, dtype=torch.float64, requires_grad=True)
+    expected = norm(conv(x)).relu() if relu else norm(conv(x))
+    out = conv_norm(x, conv, norm, relu)
+    torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
+    inputs, grad = (x, *conv.parameters(), *norm.parameters()), torch.randn_like(out)
+    ours = torch.autograd.grad(out, inputs, grad)
+    torch.testing.assert_close(ours, torch.autograd.grad(expected, inputs, grad), rtol=1e-10, atol=1e-12)
+    with torch.no_grad():
+        torch.testing.assert_close(conv_norm(x, conv, norm, relu), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('frozen', ['conv', 'norm', 'input'])
+def test_gradients__come_for_what_asks_for_them_only(frozen):
+    conv, norm = _pair()
+    x = torch.randn(1, 4, 5, 5, dtype=torch.float64, requires_grad=frozen != 'input')
+    for parameter in dict(conv=conv, norm=norm, input=nn.Identity())[frozen].parameters():
+        parameter.requires_grad = False
+    inputs = [t for t in (x, *conv.parameters(), *norm.parameters()) if t.requires_grad]
+    ours = torch.autograd.grad(conv_norm(x, conv, norm).square().sum(), inputs)
+    theirs = torch.autograd.grad(norm(conv(x)).square().sum(), inputs)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_gradient_of_a_zero_gamma__is_that_of_the_norm():
+    conv, norm = _pair()
+    nn.init.zeros_(norm.weight)
+    x = torch.randn(1, 4, 3, 3, dtype=torch.float64)
+    ours = torch.autograd.grad(conv_norm(x, conv, norm).square().sum(), norm.weight)
+    theirs = torch.autograd.grad(norm(conv(x)).square().sum(), norm.weight)
+    assert theirs[0].abs().sum() > 0
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_is_foldable__only_with_running_statistics_and_plain_layers():
+    conv, norm = _pair()
+    assert is_foldable(conv, norm)
+    assert not is_foldable(conv, norm.train())
+    assert not is_foldable(conv, nn.GroupNorm(2, 6))
+    assert not is_foldable(conv, nn.BatchNorm2d(6, track_running_stats=False).eval())
+    assert not is_foldable(nn.Conv2d(4, 6, 3, padding_mode='reflect'), norm.eval())
+    norm.register_forward_hook(lambda *_: None)
+    assert not is_foldable(conv, norm)
+
+
+@pytest.mark.parametrize('size', [(2, 64, 60, 64), (1, 3, 5, 7), (2, 1, 4, 4)])
+def test_layout__changes_keep_the_values(size):
+    x = torch.randn(size)
+    rows = channels_last(x)
+    assert rows.is_contiguous(memory_format=torch.channels_last)
+    assert contiguous(rows).is_contiguous()
+    assert torch.equal(rows, x)
+    assert torch.equal(contiguous(rows), x)
+    torch.testing.assert_close(sum_positions(rows, torch.float32), x.flatten(2).sum(2), rtol=1e-4, atol=1e-4)
+    rows.requires_grad_()
+    weight = torch.randn(size)
+    (to_contiguous(rows) * weight).sum().backward()
+    assert torch.equal(rows.grad, weight)
