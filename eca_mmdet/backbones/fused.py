@@ -38,7 +38,7 @@ class FusedForward:
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Map ``(N, 3, H, W)`` to the features at ``out_indices``."""
-        if not self.fast or x.dim() != 4 or torch.jit.is_tracing() or torch.compiler.is_exporting():
+        if not self.fast or x.dim() != 4 or x.is_meta or _is_recorded():
             return super().forward(x)
         self._log_path()
         contiguous = x.is_contiguous()
@@ -121,6 +121,10 @@ class FusedForward:
     def _load_from_state_dict(self, *args) -> None:
         forget(self)
         super()._load_from_state_dict(*args)
+
+
+def _is_recorded() -> bool:
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
 def _downsample(downsample: nn.Module, x: Tensor) -> Tensor:

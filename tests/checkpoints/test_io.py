@@ -130,7 +130,7 @@ def test_read__knows_safetensors_by_content_too(tmp_path, name):
     (tmp_path / 'x.safetensors').rename(tmp_path / name)
     checkpoint = read_checkpoint(tmp_path / name)
     torch.testing.assert_close(checkpoint['state_dict']['w'], torch.arange(3.0))
-    assert json.loads(checkpoint['meta']['a']) == [1, 'b']
+    assert checkpoint['meta']['a'] == [1, 'b']
 
 
 @pytest.mark.parametrize('zipped', ['stored', 'deflated', 'older'])

@@ -33,7 +33,8 @@ def test_converted_backbone__computes_the_original_networks_features(depth):
     x = torch.randn(1, 3, 64, 96, dtype=torch.float64)
     original = {k.removeprefix('module.'): v for k, v in checkpoint['state_dict'].items()}
     for ours, theirs in zip(backbone(x), features(original, x, depth)):
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+        # relative to the largest value: the random network's grow from block to block
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10 * theirs.abs().max().item())
 
 
 def test_convert__reports_what_it_did():
