@@ -1,6 +1,6 @@
 """A small COCO-format instance data set that the project draws itself.
 
-Circles, squares and triangles of 16 to 130 pixels, textured, rotated, occluding
+Circles, squares and triangles of 20 to 130 pixels, textured, rotated, occluding
 each other, on textured ground; one image in eight has a crowd region. The same
 seed gives the same images and annotations, so that a demo and the tests need no
 download. Unoccluded instances are polygons, occluded ones run-length masks and
@@ -51,7 +51,7 @@ def make_shapes(
     if min(train, val) < 1 or size < 64:
         raise ValueError(f'needs train >= 1, val >= 1, size >= 64; got {train}, {val}, {size}')
     root = Path(root)
-    recipe = dict(train=train, val=val, size=size, seed=seed, version=2)
+    recipe = dict(train=train, val=val, size=size, seed=seed, version=3)
     if _finished(root, recipe):
         return root
     for index, (split, count) in enumerate((('train2017', train), ('val2017', val))):
@@ -133,7 +133,7 @@ def _texture(rng: np.random.Generator, size: int, contrast: float, label: Option
 
 def _random_instance(rng: np.random.Generator, size: int) -> Instance:
     label = int(rng.integers(len(CLASSES)))
-    radius = np.exp(rng.uniform(np.log(8), np.log(0.4 * size)))  # half of the extent; log-uniform
+    radius = np.exp(rng.uniform(np.log(10), np.log(0.4 * size)))  # half of the extent; log-uniform
     centre = rng.uniform(radius * 0.7, size - radius * 0.7, 2)
     return _instance(label, centre, radius, rng.uniform(0, 2 * np.pi), size)
 
