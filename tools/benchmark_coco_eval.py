@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from mmengine.logging import MMLogger
+
 from eca_mmdet.apis import user_errors
 from eca_mmdet.benchmark.coco_eval import benchmark_coco_eval, coco_eval_text
 from eca_mmdet.benchmark.report import command, machine
@@ -29,6 +31,7 @@ def main(argv=None):
     with user_errors():
         if args.out:
             check_target(args.out, args.overwrite)
+    MMLogger.get_current_instance().setLevel('WARNING')  # mmdet tells of every evaluation
     facts = dict(command=command(), machine=machine())
     found = benchmark_coco_eval(args.images, args.detections, args.repeats, args.warmup, log=print)
     print(coco_eval_text(found))

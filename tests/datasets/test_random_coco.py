@@ -14,8 +14,10 @@ def test_annotations__have_the_area_and_box_of_their_masks():
     for annotation in truth['annotations']:
         rle = coco.annToRLE(annotation)
         assert mask_tools.area(rle) == annotation['area']
-        # Of a polygon with corners between pixels the mask's box is up to a pixel off.
-        np.testing.assert_allclose(mask_tools.toBbox(rle), annotation['bbox'], atol=2.01)
+        if not annotation['iscrowd']:
+            corners = np.array(annotation['segmentation'][0]).reshape(-1, 2)
+            expected = [*corners.min(0), *np.ptp(corners, 0)]
+            np.testing.assert_allclose(annotation['bbox'], expected, atol=0.01)
 
 
 def test_data__is_like_coco():

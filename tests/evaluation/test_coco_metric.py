@@ -1,6 +1,7 @@
 """``FastCocoMetric`` against mmdet's ``CocoMetric``: the same results with every option."""
 
 import copy
+import gc
 import json
 import logging
 
@@ -113,12 +114,13 @@ def test_no_detections__are_an_empty_result_as_in_mmdet(data, hotcoco):
         assert evaluate(metric, data[1], none) == {}
 
 
-def test_names_of_mmdet__are_restored_after_an_error(data, hotcoco):
+def test_names_of_mmdet_and_garbage_collection__are_restored_after_an_error(data, hotcoco):
     before = {name: getattr(mmdets, name) for name in ('COCOeval', 'dump', 'load')}, COCO.loadRes
     metric = FastCocoMetric(data[0], metric_items=['no such item'], backend='hotcoco')
     with pytest.raises(KeyError, match='no such item'):
         evaluate(metric, *data[1:])
     assert ({name: getattr(mmdets, name) for name in before[0]}, COCO.loadRes) == before
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize('backend', ['hotcoco', 'pycocotools'])
