@@ -5,8 +5,6 @@ hotcoco the file is left out unless it is asked for; options, results and log st
 """
 
 import gc
-import importlib.metadata
-import importlib.util
 from contextlib import ExitStack, contextmanager
 from typing import Any, Dict, Iterator, List
 from unittest import mock
@@ -16,6 +14,7 @@ from mmdet.evaluation.metrics import coco_metric
 from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 
+from ..environment import installed
 from .hotcoco_eval import HotcocoEval
 
 BACKENDS = ('auto', 'hotcoco', 'pycocotools')
@@ -41,8 +40,9 @@ class FastCocoMetric(CocoMetric):
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Evaluate the processed results, as mmdet's metric does."""
-        version = importlib.metadata.version(self.backend)
-        MMLogger.get_current_instance().info(f'COCO evaluation runs on {self.backend} {version}')
+        MMLogger.get_current_instance().info(
+            f'COCO evaluation runs on {installed(self.backend) or self.backend}'
+        )
         with ExitStack() as stack:
             if self.backend == 'hotcoco':
                 stack.enter_context(_no_collection())
@@ -58,14 +58,18 @@ class FastCocoMetric(CocoMetric):
 def _resolve(backend: str, use_mp_eval: bool) -> str:
     if backend not in BACKENDS:
         raise ValueError(f'backend={backend!r}: allowed are {", ".join(BACKENDS)}')
-    installed = importlib.util.find_spec('hotcoco') is not None
-    if backend == 'auto':
-        return 'hotcoco' if installed and not use_mp_eval else 'pycocotools'
-    if backend == 'hotcoco' and not installed:
-        raise ValueError("backend='hotcoco' is not installed: pip install hotcoco, or set backend='auto'")
     if backend == 'hotcoco' and use_mp_eval:
         raise ValueError("use_mp_eval belongs to pycocotools: leave it out, or set backend='pycocotools'")
-    return backend
+    if backend == 'pycocotools' or use_mp_eval:
+        return 'pycocotools'
+    try:
+        import hotcoco  # noqa: F401
+    except ImportError as error:
+        if backend == 'auto':
+            return 'pycocotools'
+        remedy = "pip install hotcoco, or set backend='auto'"
+        raise ValueError(f"backend='hotcoco' cannot be imported ({error}): {remedy}") from None
+    return 'hotcoco'
 
 
 @contextmanager
