@@ -12,3 +12,5 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint='weights/eca_resnet50_k3557.pth'),
     )
 )
+val_evaluator = dict(type='FastCocoMetric')
+test_evaluator = val_evaluator

@@ -14,3 +14,5 @@ model = dict(
 )
 # Half of the other detectors' rate, as in mmdet's RetinaNet configs.
 optim_wrapper = dict(optimizer=dict(lr=0.00125))
+val_evaluator = dict(type='FastCocoMetric')
+test_evaluator = val_evaluator

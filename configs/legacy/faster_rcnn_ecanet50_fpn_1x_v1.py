@@ -16,3 +16,5 @@ model = dict(
 # The rate for two images, as in ../_base_/schedule_1x.py; the detector was trained at 0.01 for eight.
 optim_wrapper = dict(optimizer=dict(lr=0.0025))
 auto_scale_lr = dict(enable=True, base_batch_size=2)
+val_evaluator = dict(type='FastCocoMetric')
+test_evaluator = val_evaluator

@@ -12,3 +12,5 @@ model = dict(
 # The rate for two images, as in ../retinanet_ecanet50_fpn_1x.py; the file's name says 0.01 for eight.
 optim_wrapper = dict(optimizer=dict(lr=0.00125))
 auto_scale_lr = dict(enable=True, base_batch_size=2)
+val_evaluator = dict(type='FastCocoMetric')
+test_evaluator = val_evaluator

@@ -11,3 +11,5 @@ model = dict(
     )
 )
 auto_scale_lr = dict(enable=True)
+val_evaluator = dict(type='FastCocoMetric')
+test_evaluator = val_evaluator

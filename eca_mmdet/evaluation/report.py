@@ -12,7 +12,7 @@ COLUMNS = {'AP': 'mAP', 'AP50': 'mAP_50', 'AP75': 'mAP_75', 'APs': 'mAP_s', 'APm
 
 
 def split_by_type(evaluator: Union[dict, list], classwise: bool) -> List[dict]:
-    """One ``CocoMetric`` for each of bbox and segm, from evaluators that do several.
+    """One metric for each of bbox and segm, from evaluators that do several.
 
     mmdet stores the per-class AP of all types under the same names, so the last
     would replace the others. A prefix of its own keeps them apart.
@@ -24,7 +24,7 @@ def split_by_type(evaluator: Union[dict, list], classwise: bool) -> List[dict]:
     evaluators = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
     split = []
     for item in evaluators:
-        if item['type'] != 'CocoMetric':
+        if item['type'] not in ('CocoMetric', 'FastCocoMetric'):
             split.append(item)
             continue
         kinds = item.get('metric', 'bbox')

@@ -46,6 +46,7 @@ def test_config__trains_one_step_and_predicts(name):
     from mmdet.testing import demo_mm_inputs
 
     cfg = without_weights(Config.fromfile(ROOT / name))
+    assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'FastCocoMetric'
     model = MODELS.build(cfg.model)
     assert isinstance(model.backbone, ECAMobileNetV2 if name in MOBILENET else ECAResNet)
     assert list(model.backbone.out_channels) == cfg.model.neck.in_channels

@@ -53,12 +53,13 @@ def test_table__has_a_row_a_type_and_the_six_columns():
     assert any(line.split()[1:4] == ['cat', '|', '0.700'] for line in lines)
 
 
-def test_split__gives_each_type_a_prefix_and_leaves_its_input_alone():
-    evaluator = dict(type='CocoMetric', metric=['bbox', 'segm'], ann_file='a.json')
+@pytest.mark.parametrize('metric', ['CocoMetric', 'FastCocoMetric'])
+def test_split__gives_each_type_a_prefix_and_leaves_its_input_alone(metric):
+    evaluator = dict(type=metric, metric=['bbox', 'segm'], ann_file='a.json')
     first, second = split_by_type(evaluator, classwise=True)
     assert (first['metric'], first['prefix'], first['classwise']) == ('bbox', 'bbox', True)
     assert (second['metric'], second['prefix'], second['ann_file']) == ('segm', 'segm', 'a.json')
-    assert evaluator == dict(type='CocoMetric', metric=['bbox', 'segm'], ann_file='a.json')
+    assert evaluator == dict(type=metric, metric=['bbox', 'segm'], ann_file='a.json')
 
 
 def test_json__holds_the_results_and_what_they_belong_to(tmp_path):
