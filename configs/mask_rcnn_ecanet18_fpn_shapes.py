@@ -14,7 +14,7 @@ model = dict(
         bbox_head=dict(num_classes=3),
         mask_head=dict(num_classes=3, num_convs=3),  # outlines this simple need no four
     ),
-    # Two to seven shapes an image.
+    # One to seven shapes an image.
     train_cfg=dict(rpn_proposal=dict(max_per_img=100), rcnn=dict(sampler=dict(num=64, pos_fraction=0.5))),
     test_cfg=dict(rpn=dict(max_per_img=100)),
 )

@@ -18,6 +18,7 @@ from pycocotools import mask as rle
 
 CLASSES = ('circle', 'square', 'triangle')
 _CORNERS = (40, 4, 3)
+_MAX_OVERLAP = 0.3  # of two instances, as a part of the smaller one
 _MIN_VISIBLE = 0.3  # of an instance's area; what is hidden further gets no annotation
 
 
@@ -51,7 +52,7 @@ def make_shapes(
     if min(train, val) < 1 or size < 64:
         raise ValueError(f'needs train >= 1, val >= 1, size >= 64; got {train}, {val}, {size}')
     root = Path(root)
-    recipe = dict(train=train, val=val, size=size, seed=seed, version=3)
+    recipe = dict(train=train, val=val, size=size, seed=seed, version=4)
     if _finished(root, recipe):
         return root
     for index, (split, count) in enumerate((('train2017', train), ('val2017', val))):
@@ -105,7 +106,11 @@ def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[di
     """
     image = _texture(rng, size, contrast=20)
     crowd = _draw_crowd(rng, image) if rng.random() < 0.125 else None
-    instances = [_random_instance(rng, size) for _ in range(rng.integers(2, 8))]
+    instances: List[Instance] = []
+    for _ in range(rng.integers(2, 8)):
+        instance = _random_instance(rng, size)
+        if all(_overlap(instance, other) < _MAX_OVERLAP for other in instances):
+            instances.append(instance)
     instances.sort(key=lambda instance: -instance.mask.sum())  # small ones in front, or few remain
     for instance in instances:
         image[instance.mask] = _texture(rng, size, 50, instance.label)[instance.mask]
@@ -136,6 +141,10 @@ def _random_instance(rng: np.random.Generator, size: int) -> Instance:
     radius = np.exp(rng.uniform(np.log(10), np.log(0.4 * size)))  # half of the extent; log-uniform
     centre = rng.uniform(radius * 0.7, size - radius * 0.7, 2)
     return _instance(label, centre, radius, rng.uniform(0, 2 * np.pi), size)
+
+
+def _overlap(one: Instance, other: Instance) -> float:
+    return (one.mask & other.mask).sum() / min(one.mask.sum(), other.mask.sum())
 
 
 def _instance(label: int, centre: np.ndarray, radius: float, angle: float, size: int) -> Instance:
