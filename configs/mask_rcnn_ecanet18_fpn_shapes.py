@@ -12,9 +12,11 @@ model = dict(
         # from where a cell sees all of them. Masks need the fine levels and keep the usual 56.
         bbox_roi_extractor=dict(finest_scale=14),
         bbox_head=dict(num_classes=3),
-        mask_head=dict(num_classes=3),
+        mask_head=dict(num_classes=3, num_convs=2),  # outlines this simple need no four
     ),
-    train_cfg=dict(rcnn=dict(sampler=dict(num=64, pos_fraction=0.5))),  # two to seven shapes an image
+    # Two to seven shapes an image.
+    train_cfg=dict(rpn_proposal=dict(max_per_img=100), rcnn=dict(sampler=dict(num=64, pos_fraction=0.5))),
+    test_cfg=dict(rpn=dict(max_per_img=100)),
 )
 optim_wrapper = dict(optimizer=dict(fused=True))  # an eighth of a step's time on a CPU
 train_cfg = dict(max_epochs=5, val_interval=5)

@@ -15,7 +15,7 @@ WANTED = 0.55  # bbox and segm AP
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description='Train and evaluate an ECA Mask R-CNN on drawn shapes.')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
-    parser.add_argument('--train', type=int, default=640, help='training images (default: %(default)s)')
+    parser.add_argument('--train', type=int, default=600, help='training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=100, help='validation images (default: %(default)s)')
     parser.add_argument('--epochs', type=int, help="default: the config's")
     parser.add_argument('--min-ap', type=float, default=WANTED, help='fail below it (default: %(default)s)')

@@ -9,7 +9,7 @@ from eca_mmdet.datasets import make_shapes
 def main(argv=None):
     parser = argparse.ArgumentParser(description='Draw a small COCO-format instance data set.')
     parser.add_argument('root', help='folder to make')
-    parser.add_argument('--train', type=int, default=640, help='training images (default: %(default)s)')
+    parser.add_argument('--train', type=int, default=600, help='training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=100, help='validation images (default: %(default)s)')
     parser.add_argument('--size', type=int, default=160, help='height and width (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0)

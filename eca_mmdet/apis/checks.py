@@ -141,13 +141,15 @@ def _weights_help(backbone: dict) -> str:
     return (ECA_WEIGHTS_HELP if is_eca else OTHER_WEIGHTS_HELP) + FROM_SCRATCH_HELP
 
 
+def _tensors(checkpoint: Any) -> Dict[str, torch.Tensor]:
+    return {key.removeprefix('module.'): value for key, value in unwrap(checkpoint)[0].items()}
+
+
 def _check_backbone_file(backbone: dict, path: str) -> None:
     """What loading would refuse, before the data is read."""
     prefix = (backbone['init_cfg'].get('prefix') or '').rstrip('.')
     try:
-        tensors = {
-            key.removeprefix('module.'): value for key, value in unwrap(read_checkpoint(path))[0].items()
-        }
+        tensors = _tensors(read_checkpoint(path))
         with torch.device('meta'):
             MODELS.build({**backbone, 'init_cfg': None}).check_weights(
                 tensors, f'{prefix}.' if prefix else ''
@@ -175,7 +177,7 @@ def check_fits(cfg: Config, path: str) -> Dict[str, Any]:
     """
     checkpoint = read_checkpoint(path)
     try:
-        saved = {key.removeprefix('module.'): value for key, value in unwrap(checkpoint)[0].items()}
+        saved = _tensors(checkpoint)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
     init_default_scope(cfg.get('default_scope', 'mmdet'))

@@ -38,7 +38,7 @@ class FusedForward:
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Map ``(N, 3, H, W)`` to the features at ``out_indices``."""
-        if not self.fast or x.dim() != 4 or x.is_meta or _is_recorded():
+        if not self.fast or x.dim() != 4 or x.is_meta or _is_recorded() or self._trains_norms():
             return super().forward(x)
         self._log_path()
         contiguous = x.is_contiguous()
@@ -56,6 +56,10 @@ class FusedForward:
             if i in self.out_indices:
                 outs.append(to_contiguous(x) if contiguous else x)
         return tuple(outs)
+
+    def _trains_norms(self) -> bool:
+        """Whether norms use the batch's statistics: with nothing to fold, the plain pass is faster."""
+        return getattr(self, self.res_layers[-1])[-1].norm2.training
 
     def _stem(self, x: Tensor) -> Tensor:
         if not self.deep_stem:

@@ -30,7 +30,7 @@ class Instance(NamedTuple):
 
 
 def make_shapes(
-    root: Union[str, Path], train: int = 640, val: int = 100, size: int = 160, seed: int = 0
+    root: Union[str, Path], train: int = 600, val: int = 100, size: int = 160, seed: int = 0
 ) -> Path:
     """Write the data set in COCO's own layout.
 
