@@ -1,27 +1,36 @@
 """Load converted detectors in one line."""
 
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import torch
 from mmdet.evaluation import get_classes
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
-from torch import nn
+from torch import Tensor, nn
 
+from ..checkpoints import DETECTORS, convert_detector, recognise_detector
 from ..checkpoints.detector_configs import class_names, detector_config
+from ..checkpoints.detector_file import detector_meta
 from ..checkpoints.io import read_checkpoint, unwrap
 
 # A file may choose these and nothing else, and each only among known values.
 _SETTINGS = {'config', 'eca_kernel_sizes', 'num_classes'}
 
 
-def load_detector(path: Union[str, Path], device: Union[str, torch.device] = 'cpu') -> nn.Module:
-    """Build the detector that a converted file describes and load it strictly.
+def load_detector(
+    path: Union[str, Path], device: Union[str, torch.device] = 'cpu', source: Optional[str] = None
+) -> nn.Module:
+    """Build the detector that a file holds and load it strictly.
+
+    Its config is this project's for its kind and depth; what was trained with a config of your
+    own loads by that one, with ``mmdet.apis.init_detector``.
 
     Args:
-        path: A file written by ``tools/convert_weights.py`` from a whole detector.
+        path: A file that ``tools/convert_weights.py`` wrote of a whole detector, or one that it converts.
         device: Where the detector shall run.
+        source: The mmdet version of a file that is not converted and does not say it:
+            a choice of the tool's ``--source``, such as ``'detector-1.x'``.
 
     Returns:
         The detector in evaluation mode, as ``mmdet.apis.init_detector`` returns it: with
@@ -29,27 +38,37 @@ def load_detector(path: Union[str, Path], device: Union[str, torch.device] = 'cp
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file was not written by the converter, or is damaged.
-        RuntimeError: If a tensor is missing, unexpected or of another shape.
+        ValueError: If it is no whole detector with ECA, or is damaged.
+        RuntimeError: If a tensor of a converted file is missing, unexpected or of another shape.
     """
-    checkpoint = read_checkpoint(path)
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    described = meta.get('detector') if isinstance(meta, dict) else None
-    if not isinstance(described, dict) or set(described) != _SETTINGS:
-        raise ValueError(
-            f'{path} does not say which detector it holds; convert it with tools/convert_weights.py'
-        )
     try:
-        state_dict, _ = unwrap(checkpoint)
+        state_dict, meta = _described(read_checkpoint(path), source)
+        described = meta['detector']
         cfg = detector_config(described['config'], described['eca_kernel_sizes'], described['num_classes'])
         dataset_meta = _dataset_meta(meta, described['num_classes'])
     except ValueError as error:
-        raise ValueError(f'{path}: {error}') from None
+        raise ValueError(str(error) if str(path) in str(error) else f'{path}: {error}') from None
     init_default_scope('mmdet')
     detector = MODELS.build(cfg.model)
     detector.load_state_dict(state_dict, strict=True)
     detector.cfg, detector.dataset_meta = cfg, dataset_meta
     return detector.to(device).eval()
+
+
+def _described(checkpoint: Any, source: Optional[str]) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
+    """The tensors under mmdet 3.x's names and what the converter writes beside them."""
+    state_dict, _ = unwrap(checkpoint)
+    meta = checkpoint.get('meta')
+    if isinstance(meta, dict) and 'detector' in meta:
+        if not isinstance(meta['detector'], dict) or set(meta['detector']) != _SETTINGS:
+            raise ValueError('it does not say which detector it holds; convert the original file again')
+        return state_dict, meta
+    if source is not None and source not in DETECTORS:
+        raise ValueError(f'source={source!r}: allowed are {", ".join(DETECTORS)}')
+    if not recognise_detector(state_dict):
+        raise ValueError('it is not a whole detector; eca_mmdet.load_backbone loads backbones')
+    conversion = convert_detector(checkpoint, DETECTORS.get(source))
+    return conversion.state_dict, detector_meta(conversion)
 
 
 def _dataset_meta(meta: Dict[str, Any], num_classes: int) -> Dict[str, Any]:

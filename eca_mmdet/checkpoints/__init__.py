@@ -1,7 +1,7 @@
 """Pure conversions of checkpoint formats, and the one place that reads and writes files."""
 
 from .conversion import Conversion
-from .convert import SOURCES, convert_file
+from .convert import DETECTORS, SOURCES, convert_file
 from .detectors import convert_detector, detector_to_1x, detector_to_3x, recognise_detector
 from .formats import FORMATS, TARGETS, convert
 from .io import read_checkpoint, register_safetensors, write_checkpoint, write_weights
@@ -11,6 +11,7 @@ from .training_state import allow_training_state
 
 __all__ = [
     'Conversion',
+    'DETECTORS',
     'FORMATS',
     'SOURCES',
     'TARGETS',

@@ -189,7 +189,9 @@ def _depth(file: Dict[str, Tensor]) -> int:
     blocks = len({match[1] for match in found if match})
     if blocks not in BLOCKS or 'backbone.layer1.0.conv3.weight' not in file:
         raise ValueError(
-            f'detectors convert with ResNet backbones of depth {DEPTHS}; layer3 has {blocks} blocks'
+            f'detectors convert with ResNet backbones of depth {DEPTHS}; layer3 has {blocks} blocks. '
+            'mmdet.apis.init_detector loads what was trained here, by its config; --source '
+            'backbone-of-detector takes the backbone alone'
         )
     return BLOCKS[blocks]
 

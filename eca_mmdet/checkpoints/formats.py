@@ -13,9 +13,7 @@ from .architecture import OWN_SIZES
 from .conversion import CLASSIFIER, Conversion
 from .io import unwrap
 from .mobilenet import (
-    check_mobilenet,
     convert_official_mobilenet,
-    recognise_mobilenet,
     recognise_official_mobilenet,
     to_official_mobilenet,
 )
@@ -39,6 +37,7 @@ def _has(pattern: str) -> Callable[[Mapping[str, Tensor]], bool]:
 
 _stem, _deep_stem, _timm_stem = (_has(rf'{name}\.weight') for name in ('conv1', r'stem\.0', r'conv1\.0'))
 _eca, _se = (_has(rf'layer\d+\.\d+\.{name}\.conv\.weight') for name in ('eca', 'se'))
+_mobilenet = _has(r'layer\d+\.\d+\.depthwise_conv\.conv\.weight')
 _classifier, _wrapped = _has(r'fc\.weight'), _has(r'backbone\.layer1\..+')
 _detector = _has(r'(neck|rpn_head|roi_head|bbox_head|mask_head|decode_head)\..+')
 
@@ -49,22 +48,19 @@ def _is_official(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def _is_backbone(tensors: Mapping[str, Tensor]) -> bool:
-    return _deep_stem(tensors) or (_stem(tensors) and _eca(tensors) and not _is_official(tensors))
+    if _deep_stem(tensors) or _mobilenet(tensors):
+        return True
+    return _stem(tensors) and _eca(tensors) and not _is_official(tensors)
 
 
 def _is_plain(tensors: Mapping[str, Tensor]) -> bool:
     return _stem(tensors) and not _eca(tensors) and not _se(tensors) and _has(r'layer1\..+')(tensors)
 
 
-def _has_eca(converts: Callable[[Any], Conversion]) -> Callable[[Any, KernelSizes], Conversion]:
-    """For formats whose files always hold ECA: no kernel sizes to choose."""
-
-    def convert(checkpoint: Any, eca_kernel_sizes: KernelSizes) -> Conversion:
-        if eca_kernel_sizes is not None:
-            raise ValueError(OWN_SIZES)
-        return converts(checkpoint)
-
-    return convert
+def _convert_official_mobilenet(checkpoint: Any, eca_kernel_sizes: KernelSizes) -> Conversion:
+    if eca_kernel_sizes is not None:
+        raise ValueError(OWN_SIZES)
+    return convert_official_mobilenet(checkpoint)
 
 
 FORMATS = (
@@ -73,8 +69,7 @@ FORMATS = (
     Format('plain', _is_plain, convert_plain),
     Format('mmpretrain', lambda tensors: _wrapped(tensors) and not _detector(tensors), convert_mmpretrain),
     Format('mmdet', _is_backbone, convert_backbone),
-    Format('official-mobilenetv2', recognise_official_mobilenet, _has_eca(convert_official_mobilenet)),
-    Format('mmdet-mobilenetv2', recognise_mobilenet, _has_eca(check_mobilenet)),
+    Format('official-mobilenetv2', recognise_official_mobilenet, _convert_official_mobilenet),
     # Never by itself: whoever has a detector may want all of it.
     Format('backbone-of-detector', lambda tensors: False, convert_backbone_of_detector),
 )

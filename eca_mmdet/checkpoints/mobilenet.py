@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..backbones import ECAMobileNetV2
 from ..backbones.weights import checkpoint_kernel_sizes
-from .conversion import CLASSIFIER, Conversion
+from .conversion import CLASSIFIER, Conversion, Table, rename
 from .fit import fit_backbone
 from .io import unwrap
 
@@ -72,30 +72,31 @@ def convert_official_mobilenet(checkpoint: Any) -> Conversion:
             f'its names start like {sorted(tensors)[:3]}'
         )
     names = _renamed(tensors, {**_modules(layouts[0]), 'classifier': 'fc'})
-    state_dict = {name: tensors[key] for key, name in names.items()}
-    classifier = {name: state_dict.pop(name) for name in CLASSIFIER if name in state_dict}
-    backbone = dict(type='ECAMobileNetV2', eca_kernel_sizes=_kernel_sizes(state_dict))
-    added = fit_backbone(state_dict, backbone)
-    renamed = [(key, name) for key, name in names.items() if key != name]
-    source = 'official ECANet ImageNet'
-    return Conversion(source, backbone, state_dict, renamed, dropped, added, 'ECA-MobileNetV2', classifier)
+    return _conversion('official ECANet ImageNet', tensors, names, dropped)
 
 
 def recognise_mobilenet(state_dict: Dict[str, Tensor]) -> bool:
-    """Whether these are the names of an ``ECAMobileNetV2`` backbone."""
-    return any(re.fullmatch(r'layer\d+\.\d+\.depthwise_conv\.conv\.weight', key) for key in state_dict)
+    """Whether these are mmdet's names of a MobileNetV2, alone or as a ``backbone.``."""
+    pattern = re.compile(r'(module\.)?(backbone\.)?layer\d+\.\d+\.depthwise_conv\.conv\.weight')
+    return any(pattern.fullmatch(key) for key in state_dict)
 
 
-def check_mobilenet(checkpoint: Any) -> Conversion:
-    """Check an ``ECAMobileNetV2`` backbone that has mmdet's names already.
+def convert_mobilenet(checkpoint: Any, source: str, table: Table) -> Conversion:
+    """Turn a checkpoint whose names become mmdet's into an ``ECAMobileNetV2`` backbone.
+
+    Args:
+        checkpoint: What the file holds; it is not changed.
+        source: The format in words.
+        table: Pairs that give its tensors mmdet's names, the classifier as ``fc``.
+
+    Returns:
+        The conversion. Its state dict loads strictly into ``backbone``.
 
     Raises:
         ValueError: If it is not one of width 1.0, naming the first tensors that do not fit.
     """
-    state_dict, dropped = unwrap(checkpoint)
-    backbone = dict(type='ECAMobileNetV2', eca_kernel_sizes=_kernel_sizes(state_dict))
-    added = fit_backbone(state_dict, backbone)
-    return Conversion('mmdet backbone', backbone, state_dict, [], dropped, added, 'ECA-MobileNetV2')
+    tensors, dropped = unwrap(checkpoint)
+    return _conversion(source, tensors, rename(list(tensors), table), dropped)
 
 
 def to_official_mobilenet(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
@@ -115,6 +116,18 @@ def to_official_mobilenet(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
     fit_backbone(body, dict(type='ECAMobileNetV2', eca_kernel_sizes=_kernel_sizes(body)))
     modules = {ours: f'module.{official}' for official, ours in _modules(NESTED).items()}
     return {name: state_dict[key] for key, name in _renamed(state_dict, modules).items()}
+
+
+def _conversion(
+    source: str, tensors: Dict[str, Tensor], names: Dict[str, str], dropped: List[str]
+) -> Conversion:
+    """The conversion of tensors that get these names; checks that they are an ``ECAMobileNetV2``."""
+    state_dict = {new: tensors[old] for old, new in names.items()}
+    classifier = {name: state_dict.pop(name) for name in CLASSIFIER if name in state_dict}
+    backbone = dict(type='ECAMobileNetV2', eca_kernel_sizes=_kernel_sizes(state_dict))
+    added = fit_backbone(state_dict, backbone)
+    renamed = [(old, new) for old, new in names.items() if old != new]
+    return Conversion(source, backbone, state_dict, renamed, dropped, added, 'ECA-MobileNetV2', classifier)
 
 
 def _layouts(names: set) -> List[Layout]:

@@ -36,7 +36,13 @@ def convert_official(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> C
 
 
 def convert_plain(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
-    """Turn a plain ResNet or ResNeXt into an ``ECAResNet`` whose ECA starts from its initial value."""
+    """Turn a plain ResNet or ResNeXt into an ``ECAResNet`` whose ECA starts from its initial value.
+
+    Raises:
+        ValueError: If it has ECA weights, or for the reasons of ``convert_resnet``.
+    """
+    if any('.eca.' in name for name in unwrap(checkpoint, check_values=False)[0]):
+        raise ValueError('it has ECA weights (layer1.0.eca.conv.weight, ...), so it is not a plain ResNet')
     return convert_resnet(checkpoint, 'plain ResNet of torchvision or timm', FROM_OFFICIAL, eca_kernel_sizes)
 
 

@@ -8,8 +8,10 @@ trained in MMPretrain has mmdet's names behind ``backbone.``.
 from typing import Any
 
 from ..backbones.kernel_sizes import KernelSizes
-from .conversion import Conversion, convert_resnet
+from .architecture import OWN_SIZES
+from .conversion import Conversion, Table, convert_resnet
 from .io import unwrap
+from .mobilenet import convert_mobilenet, recognise_mobilenet
 
 _DEEP_STEM = tuple(
     (rf'^stem\.{block}\.{part}\.', f'stem.{3 * block + offset}.')
@@ -27,17 +29,17 @@ FROM_BACKBONE = ((r'^module\.', ''), (r'^backbone\.', ''))
 
 def convert_backbone(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
     """Check a backbone that has mmdet's names already."""
-    return convert_resnet(checkpoint, 'mmdet backbone', FROM_BACKBONE, eca_kernel_sizes)
+    return _convert(checkpoint, 'mmdet backbone', FROM_BACKBONE, eca_kernel_sizes)
 
 
 def convert_mmpretrain(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
-    """Turn an MMPretrain classifier into an ``ECAResNet`` backbone."""
+    """Take the backbone of an MMPretrain classifier, with its classifier."""
     names = unwrap(checkpoint, check_values=False)[0]
     table = FROM_MMPRETRAIN
     pooled = any(name.endswith('backbone.layer2.0.downsample.2.weight') for name in names)
     if pooled and not any(name.endswith('backbone.layer1.0.downsample.2.weight') for name in names):
         table += _FIRST_DOWNSAMPLE
-    return convert_resnet(checkpoint, 'MMPretrain classifier', table, eca_kernel_sizes)
+    return _convert(checkpoint, 'MMPretrain classifier', table, eca_kernel_sizes)
 
 
 def convert_backbone_of_detector(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
@@ -51,6 +53,15 @@ def convert_backbone_of_detector(checkpoint: Any, eca_kernel_sizes: KernelSizes 
     if not kept:
         raise ValueError(f"no tensor is named 'backbone.': names start like {sorted(tensors)[:3]}")
     parts = sorted({key.removeprefix('module.').split('.')[0] for key in tensors if key not in kept})
-    result = convert_resnet(kept, 'backbone of a detector', FROM_BACKBONE, eca_kernel_sizes)
+    result = _convert(kept, 'backbone of a detector', FROM_BACKBONE, eca_kernel_sizes)
     dropped = [f'{len(tensors) - len(kept)} tensors of {", ".join(parts)}'] if parts else []
     return result._replace(dropped=[*beside, *dropped])
+
+
+def _convert(checkpoint: Any, source: str, table: Table, eca_kernel_sizes: KernelSizes) -> Conversion:
+    """Make it the backbone of the family that its names are of."""
+    if not recognise_mobilenet(unwrap(checkpoint, check_values=False)[0]):
+        return convert_resnet(checkpoint, source, table, eca_kernel_sizes)
+    if eca_kernel_sizes is not None:
+        raise ValueError(OWN_SIZES)
+    return convert_mobilenet(checkpoint, source, table)

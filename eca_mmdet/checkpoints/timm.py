@@ -26,10 +26,16 @@ TO_TIMM = (
 
 
 def convert_timm(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
-    """Turn a checkpoint of timm's ResNet family into an ``ECAResNet`` backbone."""
+    """Turn a checkpoint of timm's ResNet family into an ``ECAResNet`` backbone.
+
+    Raises:
+        ValueError: If its ECA is not named as in timm, or for the reasons of ``convert_resnet``.
+    """
     names = [name.removeprefix('module.') for name in unwrap(checkpoint, check_values=False)[0]]
     has_eca = any('.se.conv.weight' in name for name in names)
-    source = "timm's ECA-ResNet" if has_eca else "timm's plain ResNet with a deep stem"
+    if any('.eca.' in name for name in names):
+        raise ValueError("its ECA is named 'eca' as in the official release and mmdet, not 'se' as in timm")
+    source = "timm's ECA-ResNet" if has_eca else "timm's plain ResNet"
     return convert_resnet(checkpoint, source, FROM_TIMM['conv1.0.weight' in names], eca_kernel_sizes)
 
 

@@ -6,6 +6,7 @@ import torch
 
 from eca_mmdet import load_detector
 from eca_mmdet.checkpoints import convert_file, write_checkpoint
+from eca_mmdet.legacy import Legacy1xAnchorGenerator
 
 GOOD = dict(config='faster_rcnn_ecanet50_fpn_1x.py', eca_kernel_sizes=[3, 3, 5, 7], num_classes=2)
 
@@ -18,7 +19,8 @@ def file_with(path, **meta):
 @pytest.mark.parametrize(
     ('detector', 'message'),
     [
-        (None, 'does not say which detector it holds'),
+        (None, 'not a whole detector; eca_mmdet.load_backbone loads backbones'),
+        ('x', 'does not say which detector it holds; convert the original file again'),
         ({**GOOD, 'type': 'os.system'}, 'does not say which detector it holds'),
         ({**GOOD, 'config': '../../evil.py'}, "no config of eca_mmdet for whole detectors: '../../evil.py'"),
         ({**GOOD, 'config': ['x']}, 'no config of eca_mmdet'),
@@ -53,6 +55,21 @@ def test_load__is_strict(tmp_path):
 def test_load__names_a_missing_file():
     with pytest.raises(FileNotFoundError, match='nothing.pth'):
         load_detector('nothing.pth')
+
+
+def test_load__takes_files_that_were_not_converted(tmp_path):
+    weights = rules.detector_1x('RetinaNet', classes=2)
+    path = tmp_path / 'old.pth'
+    write_checkpoint(dict(state_dict={f'module.{k}': v for k, v in weights.items()}), path)
+    with pytest.raises(ValueError, match=r'old.pth: a RetinaNet .* --source detector-1.x'):
+        load_detector(path)
+    with pytest.raises(ValueError, match="source='1.x': allowed are detector-1.x, detector-2.x"):
+        load_detector(path, source='1.x')
+    detector = load_detector(path, source='detector-1.x')
+    assert isinstance(detector.bbox_head.prior_generator, Legacy1xAnchorGenerator)
+    assert detector.dataset_meta['classes'] == ('class 0', 'class 1')
+    ours = detector.state_dict()
+    assert all(torch.equal(ours[name], value) for name, value in weights.items())
 
 
 def test_load__names_coco_classes_where_80_have_no_names(tmp_path):

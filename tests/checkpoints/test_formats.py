@@ -41,7 +41,7 @@ def stripped(weights):
         ),
         (
             lambda: plain(26, 2048, deep_stem=True, avg_down=True),
-            "timm's plain ResNet with a deep stem",
+            "timm's plain ResNet",
             'kernel sizes 5557, deep_stem=True, avg_down=True',
         ),
         (
@@ -188,6 +188,8 @@ def stage_blocks():
         (official_mobilenet, dict(target='timm'), 'cannot be written for timm, only for mmdet, official'),
         (plain, dict(eca_kernel_sizes='33'), '2 entries .* 4 stages'),
         (plain, dict(source='official'), 'no ECA weights'),
+        (official, dict(source='plain'), 'has ECA weights .* not a plain ResNet'),
+        (official, dict(source='timm'), "named 'eca' .* not 'se' as in timm"),
         (stage_blocks, dict(target='official'), '7x7 stem .* depth 50 and stage_blocks: .*--to timm'),
         (lambda: plain(stem_channels=32), dict(target='timm'), "plain stem of 32 channels: timm's has 64"),
         (

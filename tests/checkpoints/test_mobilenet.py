@@ -99,6 +99,23 @@ def test_round_trip__to_official_and_back_is_the_identity(sizes):
     assert conversion.backbone['eca_kernel_sizes'] == list(backbone.eca_kernel_sizes)
 
 
+@pytest.mark.parametrize(
+    ('prefix', 'beside', 'source', 'recognised'),
+    [
+        ('', (), None, 'mmdet backbone'),
+        ('module.', (), None, 'mmdet backbone'),
+        ('backbone.', ('head.fc.weight', 'head.fc.bias'), None, 'MMPretrain classifier'),
+        ('module.backbone.', ('module.neck.a',), 'backbone-of-detector', 'backbone of a detector'),
+    ],
+)
+def test_convert__takes_the_backbone_where_openmmlab_has_it(prefix, beside, source, recognised):
+    weights = ECAMobileNetV2().state_dict()
+    file = {prefix + key: value for key, value in weights.items()}
+    conversion = convert({**file, **{name: torch.zeros(1) for name in beside}}, source)
+    assert conversion.source == recognised
+    assert_same_tensors(conversion.state_dict, weights)
+
+
 def test_recognise__takes_both_layouts_with_and_without_prefix():
     for flat in (False, True):
         for prefix in ('', 'module.'):

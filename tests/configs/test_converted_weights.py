@@ -1,0 +1,76 @@
+"""The backbone of every config takes the converted form of the released file that it starts from."""
+
+import re
+from pathlib import Path
+
+import layouts
+import pytest
+import torch
+from legacy_rules import SIZES, detector_1x
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from reference import official_checkpoint
+from reference_mobilenet import official_checkpoint as mobilenet_checkpoint
+
+from eca_mmdet.backbones import VARIANTS
+from eca_mmdet.checkpoints import convert, convert_detector
+from eca_mmdet.checkpoints.detector_configs import config_name
+
+ROOT = Path(__file__).resolve().parents[2] / 'configs'
+FROM_SCRATCH = {'mask_rcnn_ecanet18_fpn_nuclei.py', 'mask_rcnn_ecanet18_fpn_shapes.py'}
+LEGACY = {config_name(*detector, legacy=True): detector for detector in SIZES}
+PRUNED = dict(ecaresnet50d_pruned=2022, ecaresnet101d_pruned=2042)  # inputs of the classifier
+
+
+@pytest.fixture(autouse=True)
+def _no_values(monkeypatch):
+    """A strict load compares names and shapes; tests/checkpoints compare the values."""
+    for name in ('rand', 'randn'):
+        monkeypatch.setattr(torch, name, lambda *shape, generator=None, dtype=None: torch.zeros(*shape))
+
+
+def starts():
+    """Each distinct start of a backbone: the first config that has it, and the backbone's config."""
+    found = {}
+    for path in sorted(ROOT.rglob('*.py')):
+        name = path.relative_to(ROOT).as_posix()
+        if '_base_' not in path.parts and name not in FROM_SCRATCH:
+            backbone = Config.fromfile(path).model.backbone
+            found.setdefault(name if name in LEGACY else str(backbone), (name, backbone))
+    return found.values()
+
+
+def converted(name, backbone):
+    """The tensors to load, made from a file of the layout that was released."""
+    if name in LEGACY:
+        conversion = convert_detector(detector_1x(*LEGACY[name]), '1.x')
+        assert conversion.config == name
+        start = 'backbone.'
+        return {k[len(start) :]: v for k, v in conversion.state_dict.items() if k.startswith(start)}
+    checkpoint = backbone.init_cfg.checkpoint
+    if checkpoint.startswith('torchvision://'):  # as it is
+        weights = layouts.plain(depth=int(checkpoint.removeprefix('torchvision://resnet')), width=2048)
+        return {key: value for key, value in weights.items() if not key.startswith('fc.')}
+    if checkpoint == 'weights/eca_mobilenetv2_k13.pth':
+        return convert(mobilenet_checkpoint()).state_dict
+    if official := re.fullmatch(r'weights/eca_resnet(\d+)_k(\d{4})\.pth', checkpoint):
+        sizes = tuple(map(int, official[2]))
+        return convert(official_checkpoint(int(official[1]), sizes=sizes)).state_dict
+    network = Path(checkpoint).stem
+    return convert(layouts.timm(PRUNED.get(network, 2048), **VARIANTS[network])).state_dict
+
+
+def test_converted_weights__load_strictly_into_the_backbone_of_every_config():
+    loaded = []
+    for name, backbone in starts():
+        if backbone.init_cfg and 'se_resnet' in backbone.init_cfg.checkpoint:
+            continue  # the paper's authors released no weights of SE-ResNets
+        with torch.device('meta'):
+            model = MODELS.build({**backbone, 'init_cfg': None})
+        try:
+            model.load_state_dict(converted(name, backbone), strict=True, assign=True)
+        except (ValueError, RuntimeError) as error:
+            pytest.fail(f'{name}: {error}')
+        loaded.append(name)
+    # 5 depths, MobileNetV2, 6 of timm, 6 detectors, 2 plain ResNets
+    assert len(loaded) == 20, loaded
