@@ -1,15 +1,26 @@
-"""Time backbones side by side, as ratios to mmdet's ResNet: tools/benchmark.py --out speed.json"""
+"""Time backbones, or detectors with them, as ratios to mmdet's ResNet: tools/benchmark.py --out speed.json"""
 
 import argparse
 import json
 from pathlib import Path
 
 import torch
+from mmengine.config import DictAction
 
 from eca_mmdet.apis import user_errors
-from eca_mmdet.benchmark import MODELS_COMPARED, benchmark_backbones, machine, report_text
+from eca_mmdet.benchmark import (
+    MODELS_COMPARED,
+    Cases,
+    benchmark_backbones,
+    benchmark_detectors,
+    machine,
+    measure_loading,
+    plot_results,
+    report_text,
+)
+from eca_mmdet.benchmark.cases import MODES
 from eca_mmdet.benchmark.models import KINDS, OPTIONS, available
-from eca_mmdet.benchmark.report import command
+from eca_mmdet.benchmark.report import command, loading_text
 from eca_mmdet.checkpoints.io import check_target
 
 
@@ -30,26 +41,48 @@ def count(text):
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description='Time backbones side by side.')
+    parser = argparse.ArgumentParser(description='Time backbones, or detectors with them, side by side.')
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument('--detector', metavar='CONFIG', help='time this detector with each backbone')
+    what.add_argument(
+        '--loading', metavar='CONFIG', help='train this on drawn shapes; the share of data loading'
+    )
     parser.add_argument(
         '--models',
         nargs='+',
-        default=[name for name in MODELS_COMPARED if available(name)],
-        help=f'of {", ".join(KINDS)}, each with any of {", ".join("+" + o for o in OPTIONS)}',
+        help=f'of {", ".join(KINDS)}, each with any of {", ".join("+" + o for o in OPTIONS)}; '
+        'detectors have no +channels_last',
     )
-    modes = ('train', 'infer', 'memory')
-    parser.add_argument('--modes', nargs='+', choices=modes, default=modes, help='what to measure')
-    parser.add_argument('--sizes', nargs='+', type=image_size, default=[(320, 480)], help='HEIGHTxWIDTH')
+    parser.add_argument('--modes', nargs='+', choices=MODES, help='what to measure')
+    parser.add_argument('--sizes', nargs='*', type=image_size, default=[(320, 480)], help='HEIGHTxWIDTH')
+    parser.add_argument(
+        '--changing', type=image_size, metavar='SIZE', help='also another size each round, at most SIZE'
+    )
     parser.add_argument('--batches', nargs='+', type=count, default=[2], help='images in a batch')
-    parser.add_argument('--depth', type=int, choices=(18, 34, 50, 101, 152), default=50)
-    parser.add_argument('--frozen-stages', type=int, choices=range(-1, 5), default=1)
+    parser.add_argument('--depth', type=int, choices=(18, 34, 50, 101, 152), default=50, help='of backbones')
+    parser.add_argument('--frozen-stages', type=int, choices=range(-1, 5), default=1, help='of backbones')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of CONFIG')
     parser.add_argument('--repeats', type=count, default=10, help='rounds that count')
     parser.add_argument('--warmup', type=count, default=2, help='rounds before them')
     parser.add_argument('--threads', type=count, help='threads of torch on the CPU')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument('--out', metavar='FILE', help='JSON file for the results')
-    parser.add_argument('--overwrite', action='store_true', help='replace an existing FILE')
+    parser.add_argument('--plot', metavar='FILE', help='picture of cost and ratios against image size')
+    parser.add_argument('--overwrite', action='store_true', help='replace existing files')
     return parser.parse_args(argv)
+
+
+def measure(args):
+    if args.loading:
+        found = measure_loading(args.loading, args.cfg_options, args.repeats, args.warmup, args.sizes[0][0])
+        return dict(loading=found)
+    modes = args.modes or (MODES[:2] if args.detector else MODES)
+    cases = Cases(args.sizes, args.batches, args.changing, modes, args.repeats, args.warmup)
+    if args.detector:
+        names = args.models or ['naive', 'ours']
+        return benchmark_detectors(args.detector, names, cases, args.cfg_options, args.device, print)
+    names = args.models or [name for name in MODELS_COMPARED if available(name)]
+    return benchmark_backbones(names, cases, args.depth, args.frozen_stages, args.device, print)
 
 
 def main(argv=None):
@@ -57,18 +90,17 @@ def main(argv=None):
     if args.threads:
         torch.set_num_threads(args.threads)
     with user_errors():
-        if args.out:
-            check_target(args.out, args.overwrite)
+        for target in filter(None, (args.out, args.plot)):
+            check_target(target, args.overwrite)
         if args.device == 'cuda' and not torch.cuda.is_available():
             raise ValueError('--device cuda: torch sees no CUDA device here')
         facts = dict(command=command(), machine=machine(args.device))
-        options = {key: getattr(args, key) for key in ('sizes', 'batches', 'modes', 'depth', 'frozen_stages')}
-        found = benchmark_backbones(
-            args.models, **options, repeats=args.repeats, warmup=args.warmup, device=args.device, log=print
-        )
-    print(report_text(found['results']))
+        found = measure(args)
+    print(loading_text(found['loading']) if args.loading else report_text(found['results']))
     if args.out:
         Path(args.out).write_text(json.dumps({**facts, 'settings': vars(args), **found}, indent=1) + '\n')
+    if args.plot and not args.loading:
+        plot_results(found['results'], args.plot, facts['machine']['processor'])
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..layers import RELEASED_KERNEL_SIZES, USE_KERNEL_SIZE, attention_config
 from .checked_weights import CheckedWeights
+from .compiled import Compiled, require_compiler
 from .fused import FusedForward
 from .kernel_sizes import KernelSizes, stage_kernel_sizes
 from .widths import (
@@ -100,6 +101,7 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         fast: Whether to use the fused forward pass (``fused.py``); the values are the same.
         channels_last: Memory format inside the fused pass, ``None`` for ``channels_last`` on
             the CPU and the input's elsewhere; the features have the input's in any case.
+        compile: Whether ``torch.compile`` compiles it, once for all image sizes (``compiled.py``).
         **kwargs: All other arguments of mmdet's ``ResNet``, unchanged.
 
     Raises:
@@ -140,9 +142,13 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         plugins: Optional[List[dict]] = None,
         fast: bool = True,
         channels_last: Optional[bool] = None,
+        compile: bool = False,
         **kwargs,
     ) -> None:
         self.fast, self.channels_last = fast, channels_last
+        if compile:
+            require_compiler()
+            self.compiled = Compiled(FusedForward.features)
         if depth not in self.arch_settings:
             raise KeyError(f'ECAResNet has depths {sorted(self.arch_settings)}, got {depth!r}')
         block, blocks = self.arch_settings[depth]

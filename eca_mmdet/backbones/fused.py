@@ -19,6 +19,7 @@ from ..layers.conv_norm import conv_norm, forget, has_hooks, is_foldable
 from ..layers.eca import ECALayer
 from ..layers.eca_residual import eca_residual
 from ..layers.layout import to_contiguous
+from .compiled import Compiled
 
 
 class FusedForward:
@@ -29,15 +30,32 @@ class FusedForward:
         channels_last: Whether the stages compute in ``channels_last``, whatever the layout of
             the input; ``None`` for on the CPU only. The features have the input's layout:
             mmcv's ``RoIAlign`` reads any other as if it were contiguous.
+        compiled: The compiled form of ``features``, or ``None`` to run it as it is.
     """
 
     fast: bool = True
     channels_last: Optional[bool] = None
+    compiled: Optional[Compiled] = None
     basic_blocks: Tuple[type, ...] = (BasicBlock,)
     bottlenecks: Tuple[type, ...] = (Bottleneck, GroupedBottleneck)
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Map ``(N, 3, H, W)`` to the features at ``out_indices``."""
+        if self.compiled is None or not self._gains_by_compiler(x):
+            return self.features(x)
+        if self.fast:
+            self._log_path()
+        return self.compiled(self, x)
+
+    def _gains_by_compiler(self, x: Tensor) -> bool:
+        # A trace, an export and a compiled detector look at the function itself.
+        if torch.jit.is_tracing() or torch.compiler.is_compiling():
+            return False
+        # The compiled graph folds norms in every call; oneDNN with folded weights is faster.
+        return torch.is_grad_enabled() or x.device.type != 'cpu' or not self.fast
+
+    def features(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """What ``forward`` computes, not compiled."""
         if not self.fast or x.dim() != 4 or x.is_meta or _is_recorded() or self._trains_norms():
             return super().forward(x)
         self._log_path()
@@ -102,14 +120,14 @@ class FusedForward:
         return layers if fits and not any(map(has_hooks, hooked)) else None
 
     def _log_path(self) -> None:
-        if getattr(self, '_logged', False):
+        if torch.compiler.is_compiling() or getattr(self, '_logged', False):
             return
         self._logged = True
         blocks = [block for name in self.res_layers for block in getattr(self, name)]
         fused = sum(self._fused_attention(block) is not None for block in blocks)
         MMLogger.get_current_instance().info(
             f'{type(self).__name__}: fused forward pass in {fused} of {len(blocks)} blocks '
-            '(fast=False turns it off)'
+            f'(fast=False turns it off){", compiled: the first steps are slow" if self.compiled else ""}'
         )
 
     def train(self, mode: bool = True) -> nn.Module:

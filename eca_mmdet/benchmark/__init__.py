@@ -1,7 +1,21 @@
-"""Side-by-side timing of backbones."""
+"""Side-by-side timing of backbones and of detectors with them, and the share of data loading."""
 
 from .backbones import benchmark_backbones
+from .cases import Cases
+from .detectors import benchmark_detectors
+from .loading import measure_loading
 from .models import MODELS_COMPARED, build_contestant
+from .plot import plot_results
 from .report import machine, report_text
 
-__all__ = ['MODELS_COMPARED', 'benchmark_backbones', 'build_contestant', 'machine', 'report_text']
+__all__ = [
+    'MODELS_COMPARED',
+    'Cases',
+    'benchmark_backbones',
+    'benchmark_detectors',
+    'build_contestant',
+    'machine',
+    'measure_loading',
+    'plot_results',
+    'report_text',
+]

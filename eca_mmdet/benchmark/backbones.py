@@ -11,23 +11,19 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from .measure import in_own_process, interleave, peak_of, quartiles, ratios, resident_bytes
+from .cases import Cases, Size, time_cases
+from .equality import Values, check_equal
+from .measure import memory_records, peak_of, resident_bytes
 from .models import Contestant, build_contestant
 
-ARCHITECTURE = dict(naive='eca', ours='eca', nchw='eca')  # what computes the same; others by their kind
 CHECKED_SIZE = (64, 96)  # on larger images single ReLUs at zero decide by rounding
-TOLERANCE = dict(amp=0.05, exact=1e-3)  # norm of a tensor's error over the tensor's norm
 
 
 def benchmark_backbones(
     names: Sequence[str],
-    sizes: Sequence[Tuple[int, int]] = ((320, 480),),
-    batches: Sequence[int] = (2,),
-    modes: Sequence[str] = ('train', 'infer', 'memory'),
+    cases: Cases,
     depth: int = 50,
     frozen_stages: int = 1,
-    repeats: int = 10,
-    warmup: int = 2,
     device: str = 'cpu',
     log: Callable[[str], None] = lambda line: None,
 ) -> Dict[str, List[Dict[str, Any]]]:
@@ -35,13 +31,9 @@ def benchmark_backbones(
 
     Args:
         names: Models, as in ``models.py``; ``'stock'``, which ratios refer to, is added.
-        sizes: Heights and widths of the images.
-        batches: Images in a batch.
-        modes: Of ``'train'``, ``'infer'`` and ``'memory'`` (of a training step).
+        cases: What to measure.
         depth: Of all backbones.
         frozen_stages: Of all backbones; norms run on frozen statistics.
-        repeats: Rounds that count.
-        warmup: Rounds before them.
         device: ``'cpu'`` or ``'cuda'``.
         log: Takes a line of progress.
 
@@ -53,56 +45,30 @@ def benchmark_backbones(
     """
     names = list(dict.fromkeys(['stock', *names]))
     rivals = {name: build_contestant(name, depth, frozen_stages, device) for name in names}
-    checks = check_equal(list(rivals.values()), *_inputs(rivals['stock'], 2, CHECKED_SIZE, device))
+    checked = _inputs(rivals['stock'], 2, CHECKED_SIZE, device)
+    checks = check_equal(values(rival, *checked) for rival in rivals.values())
     log(f'{len(checks)} comparisons of values and gradients passed')
-    results = []
-    for size in sizes:
-        for batch in batches:
-            x, grads = _inputs(rivals['stock'], batch, size, device)
-            case = dict(size=list(size), batch=batch)
-            for mode in (m for m in modes if m != 'memory'):
-                calls = {name: _call(rival, mode, x, grads) for name, rival in rivals.items()}
-                seconds = interleave(calls, repeats, warmup, device)
-                for name, values in seconds.items():
-                    ratio = ratios(values, seconds['stock'])
-                    results.append(
-                        dict(**case, mode=mode, model=name, seconds=quartiles(values), ratio=ratio, n=repeats)
-                    )
-                log(f'{mode} {size[0]}x{size[1]} batch {batch}: done')
-            if 'memory' in modes:
-                options = dict(depth=depth, frozen_stages=frozen_stages, device=device, **case)
-                results += _memory(names, options)
-                log(f'memory {size[0]}x{size[1]} batch {batch}: done')
+    inputs: Dict[Tuple[Size, int], Tuple] = {}
+
+    def call_of(name: str, mode: str, size: Size, batch: int) -> Callable[[], Any]:
+        if (size, batch) not in inputs:
+            inputs[size, batch] = _inputs(rivals['stock'], batch, size, device)
+        return _call(rivals[name], mode, *inputs[size, batch])
+
+    results = time_cases(names, call_of, cases, device, log)
+    if 'memory' in cases.modes:
+        options = dict(depth=depth, frozen_stages=frozen_stages, device=device)
+        results += memory_records(__name__, names, cases.sizes, cases.batches, options)
     return dict(checks=checks, results=results)
 
 
-def check_equal(rivals: List[Contestant], x: Tensor, grads: List[Tensor]) -> List[Dict[str, Any]]:
-    """Compare each model with the first of its architecture, in inference and in a training step.
-
-    Under autocast features are compared, otherwise also all gradients.
-
-    Returns:
-        One record a model: the largest relative error of its tensors.
-
-    Raises:
-        ValueError: If an error exceeds the tolerance.
-    """
-    first: Dict[str, Tuple[str, List[Tensor]]] = {}
-    records = []
-    for rival in rivals:
-        tensors = [t.detach().clone() for t in _call(rival, 'infer', x, grads)()]
-        tensors += [t.detach().clone() for t in _call(rival, 'train', x, grads)()]
-        if 'amp' not in rival.options:  # bfloat16 turns ReLUs around: gradients differ by tenths
-            tensors += [p.grad for p in rival.module.parameters() if p.grad is not None]
-        name, expected = first.setdefault(ARCHITECTURE.get(rival.kind, rival.kind), (rival.name, tensors))
-        if name == rival.name:
-            continue
-        error = max(((a.float() - b).norm() / b.norm()).item() for a, b in zip(tensors, expected))
-        limit = TOLERANCE['amp' if 'amp' in rival.options else 'exact']
-        if not error <= limit:
-            raise ValueError(f'{rival.name} does not compute what {name} does: error {error:.1e} > {limit}')
-        records.append(dict(model=rival.name, reference=name, error=error, limit=limit))
-    return records
+def values(rival: Contestant, x: Tensor, grads: List[Tensor]) -> Values:
+    """Features in inference and in a training step; without autocast also all gradients."""
+    tensors = [t.detach().clone() for t in _call(rival, 'infer', x, grads)()]
+    tensors += [t.detach().clone() for t in _call(rival, 'train', x, grads)()]
+    if 'amp' not in rival.options:  # bfloat16 turns ReLUs around: gradients differ by tenths
+        tensors += [p.grad for p in rival.module.parameters() if p.grad is not None]
+    return Values(rival.name, tensors)
 
 
 def _call(rival: Contestant, mode: str, x: Tensor, grads: List[Tensor]) -> Callable[[], List[Tensor]]:
@@ -117,20 +83,11 @@ def _call(rival: Contestant, mode: str, x: Tensor, grads: List[Tensor]) -> Calla
     return call
 
 
-def _inputs(rival: Contestant, batch: int, size: Tuple[int, int], device: str) -> Tuple[Tensor, List[Tensor]]:
+def _inputs(rival: Contestant, batch: int, size: Size, device: str) -> Tuple[Tensor, List[Tensor]]:
     generator = torch.Generator().manual_seed(batch)
     x = torch.randn(batch, 3, *size, generator=generator).to(device)
     outs = rival.infer(x)
     return x, [torch.randn(out.shape, generator=generator).to(device) for out in outs]
-
-
-def _memory(names: Sequence[str], options: Dict[str, Any]) -> List[Dict[str, Any]]:
-    peaks = {name: in_own_process(__name__, dict(name=name, **options))['peak'] for name in names}
-    case = dict(size=options['size'], batch=options['batch'], mode='memory')
-    return [
-        dict(**case, model=name, bytes=peak, ratio=dict(median=peak / peaks['stock']))
-        for name, peak in peaks.items()
-    ]
 
 
 def measure_memory(

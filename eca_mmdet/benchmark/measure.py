@@ -1,12 +1,13 @@
 """Clocks and meters: interleaved rounds, and the peak memory of one call in a process of its own."""
 
+import itertools
 import json
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import torch
 
@@ -81,3 +82,21 @@ def in_own_process(module: str, request: dict) -> dict:
     if result.returncode:
         raise RuntimeError(f'{module} failed: {result.stderr.strip()[-2000:]}')
     return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def memory_records(
+    module: str,
+    names: Sequence[str],
+    sizes: Sequence[Tuple[int, int]],
+    batches: Sequence[int],
+    options: Dict[str, Any],
+) -> List[Dict[str, Any]]:
+    """Measure the memory of each model in a process of its own, by running ``module``."""
+    records = []
+    for size, batch in itertools.product(sizes, batches):
+        case = dict(size=list(size), batch=batch)
+        peaks = {name: in_own_process(module, dict(name=name, **case, **options))['peak'] for name in names}
+        for name, peak in peaks.items():
+            ratio = dict(median=peak / peaks[names[0]])
+            records.append(dict(**case, mode='memory', model=name, bytes=peak, ratio=ratio))
+    return records

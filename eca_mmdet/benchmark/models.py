@@ -1,7 +1,7 @@
 """The backbones that are compared, by names such as ``ours+channels_last+amp``."""
 
 import contextlib
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import torch
 from mmdet.models.backbones import ResNet
@@ -9,19 +9,21 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..backbones import ECAResNet
+from ..backbones.compiled import COMPILE_OPTIONS
 from ..layers import ATTENTIONS
 
 KINDS: Dict[str, Tuple[type, Dict[str, Any]]] = {
     'stock': (ResNet, {}),
     'naive': (ECAResNet, dict(fast=False)),
     'se': (ECAResNet, dict(attention='se')),
+    'plain': (ECAResNet, dict(attention='none')),
     'ours': (ECAResNet, {}),
     'nchw': (ECAResNet, dict(channels_last=False)),
 }
-"""mmdet's ResNet; ECA as separate steps; SE; the fused pass, as it comes and without its layout."""
+"""mmdet's ResNet; ECA as separate steps; SE; the fused pass without ECA, with it, without its layout."""
 
 OPTIONS = ('channels_last', 'amp', 'compile')
-"""Of the whole backbone and its input; ``amp`` is bfloat16."""
+"""Of the whole backbone and its input; ``amp`` is bfloat16, ``compile`` as ``ECAResNet(compile=True)``."""
 
 MODELS_COMPARED = ('stock', 'stock+channels_last', 'naive', 'se', 'ours', 'ours+channels_last')
 
@@ -31,7 +33,6 @@ class Contestant(NamedTuple):
 
     name: str
     module: nn.Module  # the backbone
-    run: nn.Module  # what is called: the backbone, or its compiled form
     options: Tuple[str, ...]
 
     @property
@@ -49,7 +50,7 @@ class Contestant(NamedTuple):
         """Features of ``x``, in autocast where asked for."""
         enabled = 'amp' in self.options
         with torch.autocast(x.device.type, torch.bfloat16) if enabled else contextlib.nullcontext():
-            return list(self.run(x))
+            return list(self.module(x))
 
     def infer(self, x: Tensor) -> List[Tensor]:
         """Features without autograd."""
@@ -77,26 +78,41 @@ def build_contestant(name: str, depth: int = 50, frozen_stages: int = 1, device:
     Raises:
         ValueError: If the name is not a kind followed by options.
     """
+    cls, arguments, options = parse_name(name, OPTIONS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = random_norms(cls(depth=depth, frozen_stages=frozen_stages, **arguments)).to(device)
+    module.train()  # a new module's norms are not yet on frozen statistics
+    if 'channels_last' in options:
+        module = module.to(memory_format=torch.channels_last)
+    if cls is ResNet and 'compile' in options:
+        module.compile(**COMPILE_OPTIONS)
+    return Contestant(name, module, options)
+
+
+def parse_name(name: str, allowed: Sequence[str]) -> Tuple[type, Dict[str, Any], Tuple[str, ...]]:
+    """Backbone class, its arguments and the options of a model's name.
+
+    Raises:
+        ValueError: If the name is not a kind followed by options.
+    """
     kind, *options = name.split('+')
-    if kind not in KINDS or not set(options) <= set(OPTIONS):
+    if kind not in KINDS or not set(options) <= set(allowed):
         raise ValueError(
             f'unknown model {name!r}: a name is one of {", ".join(KINDS)}, '
-            f'then any of {", ".join("+" + option for option in OPTIONS)}'
+            f'then any of {", ".join("+" + option for option in allowed)}'
         )
     if not available(name):
         raise ValueError(f'{name!r} needs an attention that is not there; there are {", ".join(ATTENTIONS)}')
     cls, arguments = KINDS[kind]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = _random_norms(cls(depth=depth, frozen_stages=frozen_stages, **arguments)).to(device)
-    module.train()  # a new module's norms are not yet on frozen statistics
-    if 'channels_last' in options:
-        module = module.to(memory_format=torch.channels_last)
-    run = torch.compile(module) if 'compile' in options else module
-    return Contestant(name, module, run, tuple(options))
+    if 'compile' in options:
+        torch._dynamo.config.recompile_limit = 64  # all models share the code that is compiled
+        if cls is ECAResNet:
+            arguments = dict(arguments, compile=True)
+    return cls, arguments, tuple(options)
 
 
-def _random_norms(backbone: nn.Module) -> nn.Module:
+def random_norms(backbone: nn.Module) -> nn.Module:
     """Norms that do something, so that a model that leaves one out computes other values."""
     for norm in backbone.modules():
         if isinstance(norm, _BatchNorm):

@@ -9,6 +9,7 @@ from typing import Any, Dict, List
 import torch
 
 from ..environment import DISTRIBUTIONS, installed
+from .cases import size_text
 
 
 def machine(device: str = 'cpu') -> Dict[str, Any]:
@@ -48,9 +49,18 @@ def report_text(results: List[Dict[str, Any]]) -> str:
     for r in results:
         spread = f'{r["ratio"]["q1"]:.2f} to {r["ratio"]["q3"]:.2f}' if 'q1' in r['ratio'] else ''
         figure = f'{r["bytes"] / 2**20:.0f} MiB' if 'bytes' in r else f'{r["seconds"]["median"] * 1e3:.0f} ms'
-        size = f'{r["size"][0]}x{r["size"][1]}'
+        figure += f'  {r["graphs"]} graphs compiled' if 'graphs' in r else ''
         lines.append(
-            f'{r["mode"]:7}{size:>11}{r["batch"]:>6}  {r["model"]:28}'
+            f'{r["mode"]:7}{size_text(r):>11}{r["batch"]:>6}  {r["model"]:28}'
             f'{r["ratio"]["median"]:>6.2f}{spread:>14}{figure:>12}'
         )
     return '\n'.join(lines)
+
+
+def loading_text(found: Dict[str, Any]) -> str:
+    """One line: an iteration, the wait for its data and the share of the waits."""
+    return (
+        f'{found["config"]}: batch {found["batch"]}, {found["workers"]} workers, {found["n"]} iterations of '
+        f'{found["seconds"]["median"] * 1e3:.0f} ms, wait for data '
+        f'{found["data_seconds"]["median"] * 1e3:.1f} ms, {found["share"]:.1%} of the time'
+    )

@@ -7,7 +7,8 @@ import torch
 from conftest import load_tool
 
 from eca_mmdet import ECAResNet
-from eca_mmdet.benchmark import backbones, benchmark_backbones, build_contestant
+from eca_mmdet.benchmark import Cases, backbones, benchmark_backbones, build_contestant
+from eca_mmdet.benchmark.equality import check_equal
 from eca_mmdet.benchmark.measure import interleave, ratios
 
 
@@ -36,11 +37,11 @@ def test_peak__sees_memory_that_is_gone_after_the_call():
 def test_check__refuses_models_that_compute_other_values():
     ours, naive = (build_contestant(name, depth=18) for name in ('ours', 'naive'))
     x, grads = backbones._inputs(ours, 1, (64, 64), 'cpu')
-    (record,) = backbones.check_equal([naive, ours], x, grads)
+    (record,) = check_equal(backbones.values(model, x, grads) for model in (naive, ours))
     assert record['error'] < 1e-4
     torch.nn.init.zeros_(ours.module.layer3[0].eca.conv.weight)
     with pytest.raises(ValueError, match='ours does not compute what naive does'):
-        backbones.check_equal([naive, ours], x, grads)
+        check_equal(backbones.values(model, x, grads) for model in (naive, ours))
 
 
 def test_models__of_one_architecture_have_the_same_weights_and_the_options_asked_for():
@@ -79,8 +80,8 @@ def test_tool__refuses_wrong_input_before_it_works(tmp_path, capsys):
 
 
 def test_memory__of_a_training_step_is_measured_in_its_own_process():
-    options = dict(sizes=[(64, 64)], batches=[1], modes=['memory'], depth=18)
-    (stock,) = benchmark_backbones([], **options)['results']
+    cases = Cases(sizes=[(64, 64)], batches=[1], modes=['memory'])
+    (stock,) = benchmark_backbones([], cases, depth=18)['results']
     weights = 11_000_000 * 4
     assert 1.5 * weights < stock['bytes'] < 10 * weights
     assert stock['ratio']['median'] == 1
