@@ -19,5 +19,5 @@ model = dict(
     test_cfg=dict(rpn=dict(max_per_img=100)),
 )
 optim_wrapper = dict(optimizer=dict(fused=True))  # an eighth of a step's time on a CPU
-train_cfg = dict(max_epochs=5, val_interval=5)
+train_cfg = dict(max_epochs=4, val_interval=4)
 default_hooks = dict(logger=dict(interval=20))
