@@ -1,5 +1,7 @@
 """How much of a training step is waiting for data: a short run of mmengine's own loop."""
 
+import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, Optional
@@ -8,13 +10,13 @@ from mmengine.runner import Runner
 
 from ..apis.config import load_config
 from ..datasets import make_shapes
-from .measure import quartiles
+from .measure import in_own_process, quartiles
 
 
 def measure_loading(
     config: str, options: Optional[dict] = None, iterations: int = 20, warmup: int = 5, size: int = 160
 ) -> Dict[str, Any]:
-    """Train on drawn shapes for some iterations and read mmengine's timers.
+    """Train on drawn shapes for some iterations, in a process of its own, and read mmengine's timers.
 
     Args:
         config: Of a detector for the shapes of ``make_shapes``.
@@ -28,8 +30,13 @@ def measure_loading(
         Seconds of an iteration and of the wait for its data, and the share of all the waits.
 
     Raises:
-        FileNotFoundError: If there is no such config.
+        RuntimeError: If the run fails, with the end of what it wrote.
     """
+    request = dict(config=str(config), options=options, iterations=iterations, warmup=warmup, size=size)
+    return in_own_process(__name__, request)
+
+
+def _measure(config: str, options: Optional[dict], iterations: int, warmup: int, size: int) -> Dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         cfg = load_config(config, {**(options or {}), 'data_root': f'{folder}/shapes'})
         total = warmup + iterations
@@ -54,3 +61,7 @@ def measure_loading(
         share=sum(waits) / sum(times),
         n=len(times),
     )
+
+
+if __name__ == '__main__':
+    print(json.dumps(_measure(**json.loads(sys.argv[1]))))

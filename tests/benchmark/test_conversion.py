@@ -10,6 +10,6 @@ def test_tool__measures_every_pair_of_suffixes_and_writes_them(tmp_path, capsys)
     pairs = [(record['source'], record['target']) for record in found['conversion']]
     assert pairs == [(a, b) for a in ('.pth', '.safetensors') for b in ('.pth', '.safetensors')]
     for record in found['conversion']:
-        assert record['file_bytes'] > 60e6
+        assert record['file_bytes'] > 50e6
         assert record['peak_bytes'] > 0.5 * record['file_bytes']
     assert 'peak / file' in capsys.readouterr().out
