@@ -158,4 +158,4 @@ def test_without_hotcoco__mmdets_own_evaluation_runs(data, monkeypatch):
 
 
 def test_registry__knows_the_metric(data):
-    assert isinstance(METRICS.build(dict(type='FastCocoMetric', ann_file=data[0])), FastCocoMetric)
+    assert isinstance(METRICS.build(dict(type='mmdet.FastCocoMetric', ann_file=data[0])), FastCocoMetric)
