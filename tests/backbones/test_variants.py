@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from eca_mmdet import ECAResNet
 from eca_mmdet.backbones import VARIANTS
@@ -93,3 +94,12 @@ def test_conversion__recognises_plain_networks(compared, name, recognised):
 def test_block_widths__by_a_wrong_name_are_an_error(widths, message):
     with pytest.raises(ValueError, match=message):
         ECAResNet(50, block_widths=widths)
+
+
+@pytest.mark.parametrize('name', ['ecaresnext26t_32x4d', 'ecaresnet50d_pruned'])
+def test_export__by_tracing_gives_the_same_features(name):
+    backbone = ECAResNet(**VARIANTS[name]).eval()
+    x = torch.randn(1, 3, 64, 64)
+    traced = torch.jit.trace(backbone, x)
+    for ours, theirs in zip(traced(x), backbone(x), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
