@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
-from ..checkpoints.io import read_checkpoint, unwrap
+from ..checkpoints.io import errors_name, read_checkpoint, unwrap
 from ..datasets.checks import check_datasets
 from ..environment import operators_remedy, tool
 from ..layers import attention_config
@@ -148,14 +148,12 @@ def _tensors(checkpoint: Any) -> Dict[str, torch.Tensor]:
 def _check_backbone_file(backbone: dict, path: str) -> None:
     """What loading would refuse, before the data is read."""
     prefix = (backbone['init_cfg'].get('prefix') or '').rstrip('.')
-    try:
+    with errors_name(path):
         tensors = _tensors(read_checkpoint(path))
         with torch.device('meta'):
             MODELS.build({**backbone, 'init_cfg': None}).check_weights(
                 tensors, f'{prefix}.' if prefix else ''
             )
-    except ValueError as error:
-        raise ValueError(str(error) if path in str(error) else f'{path}: {error}') from None
 
 
 def check_fits(cfg: Config, path: str) -> Dict[str, Any]:

@@ -8,6 +8,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..checkpoints import convert, read_checkpoint
+from ..checkpoints.io import errors_name
 
 
 def load_backbone(path: Union[str, Path], source: Optional[str] = None, **options) -> nn.Module:
@@ -30,10 +31,8 @@ def load_backbone(path: Union[str, Path], source: Optional[str] = None, **option
         ValueError: If it is not a checkpoint of a known format, whole and of fitting shapes.
         RuntimeError: If ``options`` ask for a network of other sizes.
     """
-    try:
+    with errors_name(path):
         conversion = convert(read_checkpoint(path, mmap=True), source)
-    except ValueError as error:
-        raise ValueError(str(error) if str(path) in str(error) else f'{path}: {error}') from None
     started = [name for name in conversion.added if '.eca.' in name]
     if started:
         print_log(f'{path} has no ECA weights: these {len(started)} start from their initial value', level=30)

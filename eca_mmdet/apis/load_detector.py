@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..checkpoints import DETECTORS, convert_detector, recognise_detector
 from ..checkpoints.detector_configs import class_names, detector_config
 from ..checkpoints.detector_file import detector_meta
-from ..checkpoints.io import read_checkpoint, unwrap
+from ..checkpoints.io import errors_name, read_checkpoint, unwrap
 
 # A file may choose these and nothing else, and each only among known values.
 _SETTINGS = {'config', 'eca_kernel_sizes', 'num_classes'}
@@ -41,13 +41,11 @@ def load_detector(
         ValueError: If it is no whole detector with ECA, or is damaged.
         RuntimeError: If a tensor of a converted file is missing, unexpected or of another shape.
     """
-    try:
+    with errors_name(path):
         state_dict, meta = _described(read_checkpoint(path), source)
         described = meta['detector']
         cfg = detector_config(described['config'], described['eca_kernel_sizes'], described['num_classes'])
         dataset_meta = _dataset_meta(meta, described['num_classes'])
-    except ValueError as error:
-        raise ValueError(str(error) if str(path) in str(error) else f'{path}: {error}') from None
     init_default_scope('mmdet')
     detector = MODELS.build(cfg.model)
     detector.load_state_dict(state_dict, strict=True)

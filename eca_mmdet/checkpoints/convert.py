@@ -8,7 +8,7 @@ from .conversion import Conversion
 from .detector_file import detector_meta, detector_report
 from .detectors import VERSIONS, convert_detector, recognise_detector
 from .formats import FORMATS, convert
-from .io import check_target, read_checkpoint, sha256, unwrap, write_weights
+from .io import check_target, errors_name, read_checkpoint, sha256, unwrap, write_weights
 
 DETECTORS = {f'detector-{version}': version for version in VERSIONS}
 SOURCES = (*(known.name for known in FORMATS), *DETECTORS)
@@ -43,7 +43,7 @@ def convert_file(
     from .. import __version__
 
     check_target(dst, overwrite)
-    try:
+    with errors_name(src):
         checkpoint = read_checkpoint(src, mmap=True)
         is_detector = source in DETECTORS
         if source is None:
@@ -54,9 +54,6 @@ def convert_file(
             conversion = convert_detector(checkpoint, DETECTORS.get(source))
         else:
             conversion = convert(checkpoint, source, target, eca_kernel_sizes)
-    except ValueError as error:
-        message = str(error)
-        raise ValueError(message if str(src) in message else f'{src}: {message}') from None
     digest = sha256(src)
     meta = dict(
         eca_mmdet=__version__,

@@ -13,8 +13,9 @@ import pickle
 import struct
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, List, Tuple, Union
+from typing import IO, Any, Callable, Dict, Iterator, List, Tuple, Union
 
 import torch
 from mmengine.runner import CheckpointLoader
@@ -78,6 +79,15 @@ def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError,
             IndexError, AssertionError, UnicodeDecodeError, struct.error, zipfile.BadZipFile):  # fmt: skip
         raise ValueError(_not_a_checkpoint(path)) from None
+
+
+@contextmanager
+def errors_name(path: Union[str, Path]) -> Iterator[None]:
+    """Put the file's path before the ``ValueError``s of a block, where they do not name it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(str(error) if str(path) in str(error) else f'{path}: {error}') from None
 
 
 def _is_safetensors(path: Path) -> bool:
