@@ -15,7 +15,7 @@ from mmdet.models.utils import make_divisible
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import USE_KERNEL_SIZE, attention_config
+from ..layers import attention_config, sized_attention
 from .checked_weights import CheckedWeights
 from .kernel_sizes import KernelSizes, grouped_kernel_sizes
 
@@ -112,11 +112,8 @@ class ECAMobileNetV2(CheckedWeights, MobileNetV2):
         """Build one stage; ``in_channels`` becomes its output channels, as mmdet's constructor expects."""
         if self.attention is None:
             return super().make_layer(out_channels, num_blocks, stride, expand_ratio)
-        attention = dict(self.attention)
-        if attention['type'] in USE_KERNEL_SIZE:
-            attention.setdefault('kernel_size', self.eca_kernel_sizes[len(self.layers)])
         options = dict(
-            attention=attention,
+            attention=sized_attention(self.attention, self.eca_kernel_sizes[len(self.layers)]),
             with_expand_conv=expand_ratio != 1,
             conv_cfg=self.conv_cfg,
             norm_cfg=self.norm_cfg,

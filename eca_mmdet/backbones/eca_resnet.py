@@ -17,7 +17,7 @@ from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from ..layers import RELEASED_KERNEL_SIZES, USE_KERNEL_SIZE, attention_config
+from ..layers import RELEASED_KERNEL_SIZES, attention_config, sized_attention
 from .checked_weights import CheckedWeights
 from .compiled import Compiled, require_compiler
 from .fused import FusedForward
@@ -198,9 +198,7 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         plugins = super().make_stage_plugins(plugins, stage_idx)
         if self.attention is None:
             return plugins
-        cfg = dict(self.attention)
-        if cfg['type'] in USE_KERNEL_SIZE:
-            cfg.setdefault('kernel_size', self.eca_kernel_sizes[stage_idx])
+        cfg = sized_attention(self.attention, self.eca_kernel_sizes[stage_idx])
         return [dict(cfg=cfg, position='after_conv3')] + plugins
 
     def _make_stem_layer(self, in_channels: int, stem_channels: int) -> None:

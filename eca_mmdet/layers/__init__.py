@@ -1,6 +1,6 @@
 """Attention layers, one family per file."""
 
-from .attention import ATTENTIONS, USE_KERNEL_SIZE, attention_config
+from .attention import ATTENTIONS, attention_config, sized_attention
 from .cbam import CBAMLayer
 from .eca import RELEASED_KERNEL_SIZES, ECALayer, eca_kernel_size
 from .eca_ns import ECANSLayer
@@ -10,7 +10,6 @@ from .triplet import TripletLayer
 __all__ = [
     'ATTENTIONS',
     'RELEASED_KERNEL_SIZES',
-    'USE_KERNEL_SIZE',
     'CBAMLayer',
     'ECALayer',
     'ECANSLayer',
@@ -22,4 +21,5 @@ __all__ = [
     'TripletLayer',
     'attention_config',
     'eca_kernel_size',
+    'sized_attention',
 ]

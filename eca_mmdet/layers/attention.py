@@ -23,6 +23,11 @@ USE_KERNEL_SIZE = ('ECALayer', 'ECANSLayer')
 """Layer types whose ``kernel_size`` a backbone sets stage by stage."""
 
 
+def sized_attention(attention: dict, kernel_size: int) -> dict:
+    """Give a layer config the stage's kernel size, if its layer has one and it states none."""
+    return {'kernel_size': kernel_size, **attention} if attention['type'] in USE_KERNEL_SIZE else attention
+
+
 def attention_config(attention: Union[str, dict, None]) -> Optional[dict]:
     """Resolve an ``attention`` option to a layer config, or ``None`` for no attention.
 

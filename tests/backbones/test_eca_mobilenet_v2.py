@@ -5,27 +5,12 @@ import torch
 from mmdet.models.backbones import MobileNetV2
 from mmengine.registry import MODELS
 from reference_mobilenet import BLOCKS, features, official_state_dict
+from test_eca_resnet import largest_error, randomized
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from eca_mmdet import ECALayer, ECAMobileNetV2
 
 ALL = tuple(range(8))
-
-
-def randomized(backbone):
-    """Give every norm random values, so that no term vanishes."""
-    for module in backbone.modules():
-        if isinstance(module, _BatchNorm):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
-            module.running_mean.uniform_(-0.5, 0.5)
-            module.running_var.uniform_(0.5, 1.5)
-    return backbone
-
-
-def largest_error(ours, theirs):
-    """Largest difference over the largest value."""
-    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
 def in_network_order(weights, backbone):
