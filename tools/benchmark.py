@@ -69,7 +69,10 @@ def parse_args(argv=None):
     parser.add_argument('--out', metavar='FILE', help='JSON file for the results')
     parser.add_argument('--plot', metavar='FILE', help='picture of cost and ratios against image size')
     parser.add_argument('--overwrite', action='store_true', help='replace existing files')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not args.sizes and (args.loading or not args.changing):
+        parser.error('--sizes: give a size such as 320x480; only with --changing may there be none')
+    return args
 
 
 def measure(args):

@@ -85,7 +85,7 @@ def benchmark_detectors(
     names = list(dict.fromkeys(['stock', *names]))
     rivals = {name: build_detector(config, name, options, device) for name in names}
     checked = synthetic_data(rivals['stock'].module, CHECKED_SIZE, 2, device)
-    checks = check_equal(values(rival, checked) for rival in rivals.values())
+    checks = check_equal((values(rival, checked) for rival in rivals.values()), 'losses and features')
     log(f'{len(checks)} comparisons of features and losses passed')
     data = lru_cache(None)(lambda size, batch: synthetic_data(rivals['stock'].module, size, batch, device))
 

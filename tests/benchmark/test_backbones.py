@@ -34,14 +34,15 @@ def test_peak__sees_memory_that_is_gone_after_the_call():
     assert int(result.stdout.splitlines()[-1]) >= 60 << 20
 
 
-def test_check__refuses_models_that_compute_other_values():
+@pytest.mark.parametrize(('computed', 'limit'), [(backbones.features, 1e-4), (backbones.gradients, 1e-9)])
+def test_check__refuses_models_that_compute_other_values(computed, limit):
     ours, naive = (build_contestant(name, depth=18) for name in ('ours', 'naive'))
     x, grads = backbones._inputs(ours, 1, (64, 64), 'cpu')
-    (record,) = check_equal(backbones.values(model, x, grads) for model in (naive, ours))
-    assert record['error'] < 1e-4
+    (record,) = check_equal(computed(model, x, grads) for model in (naive, ours))
+    assert record['error'] < record['limit'] == limit
     torch.nn.init.zeros_(ours.module.layer3[0].eca.conv.weight)
     with pytest.raises(ValueError, match='ours does not compute what naive does'):
-        check_equal(backbones.values(model, x, grads) for model in (naive, ours))
+        check_equal(computed(model, x, grads) for model in (naive, ours))
 
 
 def test_models__of_one_architecture_have_the_same_weights_and_the_options_asked_for():
@@ -65,7 +66,7 @@ def test_tool__writes_results_checks_and_machine(tmp_path, capsys):
     assert {(r['model'], r['mode']) for r in found['results']} == {
         (model, mode) for model in ('stock', 'naive', 'ours') for mode in ('train', 'infer')
     }
-    assert [check['model'] for check in found['checks']] == ['ours']
+    assert [(c['model'], c['what']) for c in found['checks']] == [('ours', 'features'), ('ours', 'gradients')]
     assert found['machine']['threads'] == torch.get_num_threads()
     assert 'ratio' in capsys.readouterr().out
 
@@ -73,7 +74,7 @@ def test_tool__writes_results_checks_and_machine(tmp_path, capsys):
 def test_tool__refuses_wrong_input_before_it_works(tmp_path, capsys):
     out = tmp_path / 'speed.json'
     out.touch()
-    for arguments in (['--out', str(out)], ['--models', 'theirs'], ['--sizes', '8x8']):
+    for arguments in (['--out', str(out)], ['--models', 'theirs'], ['--sizes', '8x8'], ['--sizes']):
         with pytest.raises(SystemExit, match='2'):
             load_tool('benchmark').main(arguments)
     assert 'a name is one of stock' in capsys.readouterr().err
