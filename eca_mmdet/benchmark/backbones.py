@@ -62,7 +62,7 @@ def benchmark_backbones(
     results = time_cases(names, call_of, cases, device, log)
     if 'memory' in cases.modes:
         options = dict(depth=depth, frozen_stages=frozen_stages, device=device)
-        results += memory_records(__name__, names, cases.sizes, cases.batches, options)
+        results += memory_records(__name__, names, cases, options)
     return dict(checks=checks, results=results)
 
 

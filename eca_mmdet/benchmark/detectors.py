@@ -95,7 +95,7 @@ def benchmark_detectors(
     results = time_cases(names, call_of, cases, device, log)
     if 'memory' in cases.modes:
         same = dict(config=config, options=options, device=device)
-        results += memory_records(__name__, names, cases.sizes, cases.batches, same)
+        results += memory_records(__name__, names, cases, same)
     return dict(checks=checks, results=results)
 
 

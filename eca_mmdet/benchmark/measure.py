@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence
 
 import torch
 
@@ -85,18 +85,22 @@ def in_own_process(module: str, request: dict) -> dict:
 
 
 def memory_records(
-    module: str,
-    names: Sequence[str],
-    sizes: Sequence[Tuple[int, int]],
-    batches: Sequence[int],
-    options: Dict[str, Any],
+    module: str, names: Sequence[str], cases: Any, options: Dict[str, Any]
 ) -> List[Dict[str, Any]]:
-    """Measure the memory of each model in a process of its own, by running ``module``."""
+    """Measure the memory of each model in processes of its own, by running ``module``.
+
+    Resident memory hangs on what the allocator gives back and differs by a tenth from process to
+    process, so there are at most five rounds; allocated memory on CUDA does not.
+    """
     records = []
-    for size, batch in itertools.product(sizes, batches):
+    rounds = min(cases.repeats, 5) if options['device'] == 'cpu' else 1
+    for size, batch in itertools.product(cases.sizes, cases.batches):
         case = dict(size=list(size), batch=batch)
-        peaks = {name: in_own_process(module, dict(name=name, **case, **options))['peak'] for name in names}
-        for name, peak in peaks.items():
-            ratio = dict(median=peak / peaks[names[0]])
-            records.append(dict(**case, mode='memory', model=name, bytes=peak, ratio=ratio))
+        peaks: Dict[str, List[int]] = {name: [] for name in names}
+        for _, name in itertools.product(range(rounds), names):
+            peaks[name].append(in_own_process(module, dict(name=name, **case, **options))['peak'])
+        for name, found in peaks.items():
+            ratio = quartiles([peak / statistics.median(peaks[names[0]]) for peak in found])
+            record = dict(**case, mode='memory', model=name, n=rounds, bytes=int(statistics.median(found)))
+            records.append(dict(record, ratio=ratio))
     return records

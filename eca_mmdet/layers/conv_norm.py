@@ -9,13 +9,13 @@ gradient is asked for.
 """
 
 from functools import wraps
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layout import like, to_contiguous
+from .layout import like, sum_positions, to_contiguous
 
 _NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)  # not their subclasses, which may compute other things
 
@@ -45,14 +45,17 @@ def is_foldable(conv: nn.Module, norm: nn.Module) -> bool:
     )
 
 
-def affine(conv: nn.Conv2d, norm: nn.Module) -> Tuple[Tensor, Tensor]:
-    """Scale and shift ``(C,)`` that the norm applies to the convolution without its bias."""
-    scale = torch.rsqrt(norm.running_var + norm.eps)
-    if norm.weight is not None:
-        scale = scale * norm.weight
+def affine(conv: nn.Conv2d, norm: nn.Module) -> Tuple[Tensor, Tensor, Tensor]:
+    """Inverse deviation, and scale and shift that the norm applies to the convolution without its bias.
+
+    All of shape ``(C,)``.
+    """
+    inverse = torch.rsqrt(norm.running_var + norm.eps)
+    scale = inverse if norm.weight is None else inverse * norm.weight
     mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
-    shift = -mean * scale
-    return scale, shift if norm.bias is None else shift + norm.bias
+    if norm.bias is None:
+        return inverse, scale, -mean * scale
+    return inverse, scale, torch.addcmul(norm.bias, mean, scale, value=-1)
 
 
 class _Folded:
@@ -94,7 +97,7 @@ class _Folded:
 
 @torch.no_grad()
 def _fold(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tuple[Tensor, Tensor]:
-    scale, shift = affine(conv, norm)
+    _, scale, shift = affine(conv, norm)
     weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
     if _fused_kernels(x):
         # The blocked layout that a strided 1x1 convolution wants depends on the image size.
@@ -153,15 +156,17 @@ def first_derivative(backward: Callable) -> Callable:
     return checked
 
 
-class _ConvAffine(torch.autograd.Function):
-    """``relu(scale * conv(x, weight) + shift)``, which keeps ``x``, the weight and the ReLU's output.
+class _ConvNorm(torch.autograd.Function):
+    """``relu(norm(conv(x)))``, which keeps ``x``, the weight and the ReLU's output.
 
-    The scale goes to the smaller tensor, the weight or the output.
+    The norm's scale goes to the smaller tensor, the weight or the output.
     """
 
     @staticmethod
-    def forward(ctx, x, weight, scale, shift, options, relu):
+    def forward(ctx, x, weight, bias, gamma, beta, conv, norm, relu):
+        ctx.inverse, scale, shift = affine(conv, norm)
         column, lower = scale.view(-1, 1, 1, 1), weight.to(x.dtype)
+        ctx.options = options = conv.stride, conv.padding, conv.dilation, conv.groups
         ctx.scales_weight = _scales_weight(x, weight, options)
         if ctx.scales_weight:
             out = _convolve(x, (weight * column).to(x.dtype), shift.to(x.dtype), options, relu)
@@ -170,7 +175,7 @@ class _ConvAffine(torch.autograd.Function):
             factor, shift = (t.view(1, -1, 1, 1).to(x.dtype) for t in (scale, shift))
             torch.addcmul(shift, out, factor, out=out)
             out = out.relu_() if relu else out
-        ctx.options = options
+        ctx.mean = norm.running_mean if bias is None else norm.running_mean - bias
         ctx.save_for_backward(x, weight, scale, out if relu else None)
         return out
 
@@ -178,35 +183,40 @@ class _ConvAffine(torch.autograd.Function):
     @first_derivative
     def backward(ctx, grad):
         x, weight, scale, out = ctx.saved_tensors
-        needs_x, needs_weight, needs_scale, needs_shift = ctx.needs_input_grad[:4]
-        column, needs_folded = scale.view(-1, 1, 1, 1), needs_weight or needs_scale
+        needs_x, needs_weight, needs_bias, needs_gamma, needs_beta = ctx.needs_input_grad[:5]
+        needs_shift = needs_bias or needs_gamma or needs_beta
+        column, needs_folded = scale.view(-1, 1, 1, 1), needs_weight or needs_gamma
         if out is not None:
             grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)
-        if ctx.scales_weight:
-            needs = [needs_x, needs_folded, needs_shift]
-            folded = (weight * column).to(x.dtype)
-            of_x, of_folded, of_shift = _convolution_backward(grad, x, folded, ctx.options, needs)
+        folded = (weight * column if ctx.scales_weight else weight).to(x.dtype)
+        scaled = grad if ctx.scales_weight else grad * scale.view(1, -1, 1, 1).to(grad.dtype)
+        of_x = of_folded = None
+        if needs_x and needs_folded and scaled is grad and not _is_product(x, weight, ctx.options):
+            of_x, of_folded = _convolution_backward(grad, x, folded, ctx.options, True, True)
         else:
-            lower = weight.to(x.dtype)
-            needs = [False, needs_folded, needs_shift]
-            _, of_folded, of_shift = _convolution_backward(grad, x, lower, ctx.options, needs)
+            if needs_folded:
+                of_folded = _weight_gradient(grad, x, folded, ctx.options)
             if needs_x:
-                scaled = grad * scale.view(1, -1, 1, 1).to(grad.dtype)
-                of_x = _convolution_backward(scaled, x, lower, ctx.options, [True, False, False])[0]
-        of_weight = of_scale = None
+                of_x, _ = _convolution_backward(scaled, x, folded, ctx.options, True, False)
+        of_weight = of_gamma = of_shift = None
         if needs_folded:
             of_folded = of_folded.to(weight.dtype)
             if weight.is_contiguous():  # 1x1 kernels come with other strides, which DDP would copy
                 of_folded = of_folded.contiguous().view(-1).view_as(weight)
-        if needs_scale:
+        if needs_shift:
+            of_shift = sum_positions(grad, scale.dtype).sum(0)
+        if needs_gamma:
             of_scale = torch.linalg.vecdot(of_folded.reshape(len(scale), -1), weight.reshape(len(scale), -1))
+            of_gamma = torch.addcmul(of_scale, of_shift, ctx.mean, value=-1).mul_(ctx.inverse)
         if needs_weight:
             of_weight = of_folded.mul_(column)
         return (
-            of_x if needs_x else None,
+            of_x,
             of_weight,
-            of_scale,
-            of_shift.to(scale.dtype) if needs_shift else None,
+            of_shift * scale if needs_bias else None,
+            of_gamma,
+            of_shift if needs_beta else None,
+            None,
             None,
             None,
         )
@@ -219,12 +229,40 @@ def _scales_weight(x: Tensor, weight: Tensor, options: Tuple) -> bool:
 
 
 def _convolution_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, options: Tuple, needs: List[bool]
+    grad: Tensor, x: Tensor, weight: Tensor, options: Tuple, needs_x: bool, needs_weight: bool
 ) -> Tuple:
     stride, padding, dilation, groups = options
+    # Not the bias's: oneDNN takes longer for that sum than torch.
     return torch.ops.aten.convolution_backward(
-        grad, x, weight, [len(weight)], stride, padding, dilation, False, [0, 0], groups, needs
+        grad,
+        x,
+        weight,
+        None,
+        stride,
+        padding,
+        dilation,
+        False,
+        [0, 0],
+        groups,
+        [needs_x, needs_weight, False],
+    )[:2]
+
+
+def _is_product(x: Tensor, weight: Tensor, options: Tuple) -> bool:
+    """Whether the weight's gradient is a matrix product of rows of channels."""
+    _, padding, _, groups = options
+    rows = x.device.type == 'cpu' and x.is_contiguous(memory_format=torch.channels_last)
+    return rows and groups == 1 and weight.shape[2:] == (1, 1) and not any(padding)
+
+
+def _weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, options: Tuple) -> Tensor:
+    if not _is_product(x, weight, options):
+        return _convolution_backward(grad, x, weight, options, False, True)[1]
+    stride = options[0]
+    rows, grad_rows = (
+        t.permute(0, 2, 3, 1).reshape(-1, t.shape[1]) for t in (x[:, :, :: stride[0], :: stride[1]], grad)
     )
+    return (grad_rows.t() @ rows).view(weight.shape)  # faster than oneDNN's, above all with strides
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
@@ -250,12 +288,12 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False) -
     x = x.to(compute_dtype(x))
     options = conv.stride, conv.padding, conv.dilation, conv.groups
     if torch.compiler.is_compiling():
-        scale, shift = affine(conv, norm)
+        _, scale, shift = affine(conv, norm)
         weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
         out = F.conv2d(x, weight, shift.to(x.dtype), *options)
         return out.relu() if relu else out
     if asks_gradients(x, conv, norm):
-        return _ConvAffine.apply(x, conv.weight, *affine(conv, norm), options, relu)
+        return _ConvNorm.apply(x, conv.weight, conv.bias, norm.weight, norm.bias, conv, norm, relu)
     weight, bias = vars(conv).setdefault('_folded', _Folded()).get(conv, norm, x)
     with torch.no_grad():
         return _convolve(x, weight, bias, options, relu)

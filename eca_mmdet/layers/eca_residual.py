@@ -41,13 +41,22 @@ def eca_residual(z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool =
         return _scale_add_relu(z, gate, like(identity, z), overwrite)
 
 
+def _windows(rows: Tensor, kernel: Tensor) -> Tensor:
+    """Neighbourhoods ``(N * C, k)`` of each channel of ``(N, 1, C)``, for a convolution as a product.
+
+    On a CPU that takes half the time of torch's ``conv1d``, forward and backward.
+    """
+    size = kernel.shape[-1]
+    return F.pad(rows.flatten(1), (size // 2, size // 2)).unfold(1, size, 1).reshape(-1, size)
+
+
 def _gate(z: Tensor, kernel: Tensor) -> Tuple[Tensor, Tensor]:
     """Gate ``(N, C, 1, 1)`` in the type of ``z`` and descriptor ``(N, 1, C)`` in the kernel's."""
     mean = sum_positions(z, kernel.dtype) / (z.shape[2] * z.shape[3])
     descriptor = mean.unsqueeze(1)  # (N, C, H, W) -> (N, 1, C)
     with torch.autocast(z.device.type, enabled=False):
-        gate = F.conv1d(descriptor, kernel, padding=kernel.shape[-1] // 2).sigmoid()
-    return gate.transpose(1, 2).unsqueeze(-1).to(z.dtype), descriptor  # gate -> (N, C, 1, 1)
+        gate = torch.mv(_windows(descriptor, kernel), kernel.view(-1)).sigmoid()
+    return gate.view(*mean.shape, 1, 1).to(z.dtype), descriptor  # gate -> (N, C, 1, 1)
 
 
 def _scale_add_relu(z: Tensor, gate: Tensor, identity: Tensor, overwrite: bool) -> Tensor:
@@ -76,19 +85,8 @@ class _ECAResidual(torch.autograd.Function):
         grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)  # also the identity's
         of_z = kept * gate if ctx.keeps_z else out - kept
         of_logit = sum_positions(of_z.mul_(grad), kernel.dtype) * (1 - gate[:, :, 0, 0].to(kernel.dtype))
-        of_descriptor, of_kernel, _ = torch.ops.aten.convolution_backward(
-            of_logit.unsqueeze(1),  # (N, C) -> (N, 1, C)
-            descriptor,
-            kernel,
-            None,
-            [1],
-            [kernel.shape[-1] // 2],
-            [1],
-            False,
-            [0],
-            1,
-            [True, True, False],
-        )
+        of_kernel = torch.mv(_windows(descriptor, kernel).t(), of_logit.flatten()).view_as(kernel)
+        of_descriptor = torch.mv(_windows(of_logit, kernel), kernel.flatten().flip(0))
         of_mean = (of_descriptor / (grad.shape[2] * grad.shape[3])).view_as(gate).to(gate.dtype)
         torch.addcmul(of_mean, grad, gate, out=of_z)
         return of_z, grad, of_kernel, None

@@ -9,7 +9,7 @@ from mmengine.logging import MMLogger
 from test_eca_resnet import randomized
 
 from eca_mmdet import ECAResNet
-from eca_mmdet.layers.conv_norm import _ConvAffine
+from eca_mmdet.layers.conv_norm import _ConvNorm
 from eca_mmdet.layers.eca_residual import _ECAResidual
 
 X = torch.randn(2, 3, 45, 65, generator=torch.Generator().manual_seed(1))  # odd at every stage
@@ -177,7 +177,7 @@ def test_export_trace_and_compile__give_the_plain_values():
 
 def test_compile__trains_without_the_hand_written_functions(monkeypatch):
     fused, plain = pair(18, frozen_stages=1, **SHALLOW)
-    for function in (_ConvAffine, _ECAResidual):
+    for function in (_ConvNorm, _ECAResidual):
         monkeypatch.setattr(function, 'apply', None)
     outs, grads = step(torch.compile(fused, backend='aot_eager'), X)
     expected, expected_grads = step(plain, X)
