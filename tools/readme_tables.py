@@ -1,6 +1,7 @@
-"""Write the tables of README.md from configs/metafile.yml and configs/checkpoints.yml, or check them."""
+"""Write the tables of README.md from the files of configs and docs/benchmarks, or check them."""
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -33,7 +34,28 @@ def checkpoints():
             yield f'| `{file}` | {group["source"]} | `{target}` | {place} |'
 
 
-TABLES = dict(models=models, checkpoints=checkpoints)
+def speed():
+    """A table of ratios, with command and machine, for every result of tools/benchmark.py."""
+    for file in sorted((ROOT / 'docs/benchmarks').glob('*_cpu.json')):
+        found = json.loads(file.read_text())
+        machine, cells = found['machine'], {}
+        for r in found['results']:
+            below = '<= ' if 'sizes' in r else ''
+            case = f'{r["mode"]}, {below}{r["size"][0]}x{r["size"][1]}, batch {r["batch"]}'
+            figure = f'{r["bytes"] / 2**20:.0f} MiB' if 'bytes' in r else f'{r["seconds"]["median"] * 1e3:.0f} ms'
+            low, high = r['ratio']['q1'], r['ratio']['q3']
+            text = f'**{r["ratio"]["median"]:.2f}** ({low:.2f} to {high:.2f}), {figure}'
+            cells.setdefault(case, {})[r['model']] = text
+        yield f'`{found["command"]}` on {machine["processor"]}, {machine["threads"]} threads:'
+        yield ''
+        yield f'| model | {" | ".join(cells)} |'
+        yield '|---|' + '---|' * len(cells)
+        for model in dict.fromkeys(r['model'] for r in found['results']):
+            yield f'| {model} | {" | ".join(row.get(model, "-") for row in cells.values())} |'
+        yield ''
+
+
+TABLES = dict(models=models, checkpoints=checkpoints, speed=speed)
 
 
 def render(text: str) -> str:
@@ -51,7 +73,7 @@ def render(text: str) -> str:
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description='Write the tables of README.md from the files in configs.')
+    parser = argparse.ArgumentParser(description='Write the tables of README.md from configs and docs/benchmarks.')
     parser.add_argument(
         '--check', action='store_true', help='change nothing; fail if README.md is out of date'
     )
