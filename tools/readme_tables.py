@@ -42,7 +42,9 @@ def speed():
         for r in found['results']:
             below = '<= ' if 'sizes' in r else ''
             case = f'{r["mode"]}, {below}{r["size"][0]}x{r["size"][1]}, batch {r["batch"]}'
-            figure = f'{r["bytes"] / 2**20:.0f} MiB' if 'bytes' in r else f'{r["seconds"]["median"] * 1e3:.0f} ms'
+            figure = (
+                f'{r["bytes"] / 2**20:.0f} MiB' if 'bytes' in r else f'{r["seconds"]["median"] * 1e3:.0f} ms'
+            )
             low, high = r['ratio']['q1'], r['ratio']['q3']
             text = f'**{r["ratio"]["median"]:.2f}** ({low:.2f} to {high:.2f}), {figure}'
             cells.setdefault(case, {})[r['model']] = text
@@ -73,7 +75,9 @@ def render(text: str) -> str:
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description='Write the tables of README.md from configs and docs/benchmarks.')
+    parser = argparse.ArgumentParser(
+        description='Write the tables of README.md from configs and docs/benchmarks.'
+    )
     parser.add_argument(
         '--check', action='store_true', help='change nothing; fail if README.md is out of date'
     )
