@@ -15,9 +15,10 @@ from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from ..layers.conv_norm import conv_norm, forget, has_hooks, is_foldable
+from ..layers.conv_norm import conv_norm
 from ..layers.eca import ECALayer
 from ..layers.eca_residual import eca_residual
+from ..layers.folding import forget, has_hooks, is_foldable
 from ..layers.layout import to_contiguous
 from .compiled import Compiled
 

@@ -9,136 +9,14 @@ gradient is asked for.
 """
 
 from functools import wraps
-from typing import Any, Callable, Optional, Tuple
+from typing import Callable, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .folding import Folded, affine, convolve, is_foldable
 from .layout import like, sum_positions, to_contiguous
-
-_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)  # not their subclasses, which may compute other things
-
-
-def has_hooks(module: nn.Module) -> bool:
-    """Whether a call of the module does more than its ``forward``."""
-    hooks = (
-        module._forward_hooks,
-        module._forward_pre_hooks,
-        module._backward_hooks,
-        module._backward_pre_hooks,
-    )
-    return any(hooks) or 'forward' in vars(module)
-
-
-def is_foldable(conv: nn.Module, norm: nn.Module) -> bool:
-    """Whether ``norm(conv(x))`` is an affine map of ``conv(x)`` that can be folded into it."""
-    return (
-        type(conv) is nn.Conv2d
-        and type(norm) in _NORMS
-        and not norm.training
-        and norm.running_mean is not None
-        and conv.padding_mode == 'zeros'
-        and not isinstance(conv.padding, str)
-        and not has_hooks(conv)
-        and not has_hooks(norm)
-    )
-
-
-def affine(conv: nn.Conv2d, norm: nn.Module) -> Tuple[Tensor, Tensor, Tensor]:
-    """Inverse deviation, and scale and shift that the norm applies to the convolution without its bias.
-
-    All of shape ``(C,)``.
-    """
-    inverse = torch.rsqrt(norm.running_var + norm.eps)
-    scale = inverse if norm.weight is None else inverse * norm.weight
-    mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
-    if norm.bias is None:
-        return inverse, scale, -mean * scale
-    return inverse, scale, torch.addcmul(norm.bias, mean, scale, value=-1)
-
-
-class _Folded:
-    """A folded weight and bias, and what they were computed from."""
-
-    def __init__(self) -> None:
-        self.entry: Optional[Tuple] = None
-
-    def __reduce__(self) -> Tuple:
-        return _Folded, ()  # a copy or a pickled module folds anew
-
-    def get(self, conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Any:
-        """Return the folded weight and bias for inputs such as ``x``, computed again where stale.
-
-        Stale is what other tensors, other memory or a counted change in place shows. Writing
-        through ``.data`` shows nowhere: ``forget`` after it, or set the backbone's mode, as
-        mmengine does around every such write.
-        """
-        tensors = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
-        tensors = tuple(t for t in tensors if t is not None)
-        # Inference tensors count no versions; weights in training change before they are used again.
-        if any(t.is_inference() for t in tensors) or (conv.training and conv.weight.requires_grad):
-            return _fold(conv, norm, x)
-        # The detached aliases keep the old memory alive, so no new tensor can have its address.
-        state = (
-            x.dtype,
-            x.device,
-            _fused_kernels(x),
-            norm.eps,
-            *[(t.data_ptr(), t._version) for t in tensors],
-        )
-        entry = self.entry
-        if entry is None or entry[0] != state:
-            with torch.inference_mode(False):
-                entry = state, [t.detach() for t in tensors], _fold(conv, norm, x)
-            self.entry = entry  # in one step: other threads may read it
-        return entry[2]
-
-
-@torch.no_grad()
-def _fold(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tuple[Tensor, Tensor]:
-    _, scale, shift = affine(conv, norm)
-    weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
-    if _fused_kernels(x):
-        # The blocked layout that a strided 1x1 convolution wants depends on the image size.
-        if max(conv.kernel_size) > 1 or max(conv.stride) == 1:
-            weight = torch.ops.mkldnn._reorder_convolution_weight(
-                weight, conv.padding, conv.stride, conv.dilation, conv.groups, list(x.shape)
-            )
-    elif x.is_contiguous(memory_format=torch.channels_last):
-        weight = weight.contiguous(memory_format=torch.channels_last)
-    return weight, shift.to(x.dtype)
-
-
-def forget(module: nn.Module) -> None:
-    """Drop the folded weights of all convolutions in ``module``."""
-    for child in module.modules():
-        vars(child).pop('_folded', None)
-
-
-def _fused_kernels(x: Tensor) -> bool:
-    """Whether oneDNN's convolutions with a ReLU behind them (those of torch's compiler) take ``x``."""
-    return (
-        x.device.type == 'cpu'
-        and torch.backends.mkldnn.is_available()
-        and torch.backends.mkldnn.enabled
-        and (
-            x.dtype == torch.float32
-            or (x.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-        )
-        and x.numel() > 0
-    )
-
-
-def _convolve(x: Tensor, weight: Tensor, bias: Optional[Tensor], options: Tuple, relu: bool) -> Tensor:
-    stride, padding, dilation, groups = options
-    if _fused_kernels(x):
-        activation = 'relu' if relu else 'none'
-        return torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, padding, stride, dilation, groups, activation, [], ''
-        )
-    out = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
-    return out.relu_() if relu else out
 
 
 def first_derivative(backward: Callable) -> Callable:
@@ -169,9 +47,9 @@ class _ConvNorm(torch.autograd.Function):
         ctx.options = options = conv.stride, conv.padding, conv.dilation, conv.groups
         ctx.scales_weight = _scales_weight(x, weight, options)
         if ctx.scales_weight:
-            out = _convolve(x, (weight * column).to(x.dtype), shift.to(x.dtype), options, relu)
+            out = convolve(x, (weight * column).to(x.dtype), shift.to(x.dtype), options, relu)
         else:
-            out = _convolve(x, lower, None, options, False)
+            out = convolve(x, lower, None, options, False)
             factor, shift = (t.view(1, -1, 1, 1).to(x.dtype) for t in (scale, shift))
             torch.addcmul(shift, out, factor, out=out)
             out = out.relu_() if relu else out
@@ -294,9 +172,9 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False) -
         return out.relu() if relu else out
     if asks_gradients(x, conv, norm):
         return _ConvNorm.apply(x, conv.weight, conv.bias, norm.weight, norm.bias, conv, norm, relu)
-    weight, bias = vars(conv).setdefault('_folded', _Folded()).get(conv, norm, x)
+    weight, bias = vars(conv).setdefault('_folded', Folded()).get(conv, norm, x)
     with torch.no_grad():
-        return _convolve(x, weight, bias, options, relu)
+        return convolve(x, weight, bias, options, relu)
 
 
 def asks_gradients(x: Tensor, *modules: nn.Module) -> bool:

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from eca_mmdet.layers.conv_norm import conv_norm, is_foldable
+from eca_mmdet.layers.conv_norm import conv_norm
+from eca_mmdet.layers.folding import is_foldable
 from eca_mmdet.layers.layout import channels_last, contiguous, sum_positions, to_contiguous
 
 
