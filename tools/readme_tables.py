@@ -8,6 +8,9 @@ from pathlib import Path
 
 import yaml
 
+from eca_mmdet.benchmark.cases import size_text
+from eca_mmdet.benchmark.report import figure_text
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -40,13 +43,9 @@ def speed():
         found = json.loads(file.read_text())
         machine, cells = found['machine'], {}
         for r in found['results']:
-            below = '<= ' if 'sizes' in r else ''
-            case = f'{r["mode"]}, {below}{r["size"][0]}x{r["size"][1]}, batch {r["batch"]}'
-            figure = (
-                f'{r["bytes"] / 2**20:.0f} MiB' if 'bytes' in r else f'{r["seconds"]["median"] * 1e3:.0f} ms'
-            )
+            case = f'{r["mode"]}, {size_text(r)}, batch {r["batch"]}'
             low, high = r['ratio']['q1'], r['ratio']['q3']
-            text = f'**{r["ratio"]["median"]:.2f}** ({low:.2f} to {high:.2f}), {figure}'
+            text = f'**{r["ratio"]["median"]:.2f}** ({low:.2f} to {high:.2f}), {figure_text(r)}'
             cells.setdefault(case, {})[r['model']] = text
         yield f'`{found["command"]}` on {machine["processor"]}, {machine["threads"]} threads:'
         yield ''

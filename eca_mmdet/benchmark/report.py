@@ -48,13 +48,20 @@ def report_text(results: List[Dict[str, Any]]) -> str:
     lines = [f'{"mode":7}{"image":>11}{"batch":>6}  {"model":28}{"ratio":>6}{"quartiles":>14}{"median":>12}']
     for r in results:
         spread = f'{r["ratio"]["q1"]:.2f} to {r["ratio"]["q3"]:.2f}' if 'q1' in r['ratio'] else ''
-        figure = f'{r["bytes"] / 2**20:.0f} MiB' if 'bytes' in r else f'{r["seconds"]["median"] * 1e3:.0f} ms'
+        figure = figure_text(r)
         figure += f'  {r["graphs"]} graphs compiled' if 'graphs' in r else ''
         lines.append(
             f'{r["mode"]:7}{size_text(r):>11}{r["batch"]:>6}  {r["model"]:28}'
             f'{r["ratio"]["median"]:>6.2f}{spread:>14}{figure:>12}'
         )
     return '\n'.join(lines)
+
+
+def figure_text(record: Dict[str, Any]) -> str:
+    """What was measured itself: ``601 MiB`` or ``817 ms``."""
+    if 'bytes' in record:
+        return f'{record["bytes"] / 2**20:.0f} MiB'
+    return f'{record["seconds"]["median"] * 1e3:.0f} ms'
 
 
 def loading_text(found: Dict[str, Any]) -> str:
