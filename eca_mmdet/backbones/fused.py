@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..layers.conv_norm import conv_norm
 from ..layers.eca import ECALayer
-from ..layers.eca_residual import eca_residual
+from ..layers.eca_residual import conv_eca_residual, eca_residual, gate_folds
 from ..layers.folding import forget, has_hooks, is_foldable
 from ..layers.layout import to_contiguous
 from .compiled import Compiled
@@ -70,8 +70,9 @@ class FusedForward:
             if has_hooks(layer):
                 x = layer(to_contiguous(x))
             else:
+                own = False
                 for block in layer:
-                    x = self._block(block, x)
+                    x, own = self._block(block, x, own)
             if i in self.out_indices:
                 outs.append(to_contiguous(x) if contiguous else x)
         return tuple(outs)
@@ -89,20 +90,27 @@ class FusedForward:
             x = conv_norm(x, conv, norm, relu=True)
         return x
 
-    def _block(self, block: nn.Module, x: Tensor) -> Tensor:
+    def _block(self, block: nn.Module, x: Tensor, own: bool) -> Tuple[Tensor, bool]:
+        """Output of a block, and whether nobody else can hold it; ``own`` says so of ``x``."""
         attention = self._fused_attention(block)
         if attention is None or (block.with_cp and x.requires_grad):
-            return block(to_contiguous(x))
+            return block(to_contiguous(x)), False
+        own = own and is_foldable(block.conv1, block.norm1)  # a hook may hold its input
         out = conv_norm(x, block.conv1, block.norm1, relu=True)
         last = block.conv2, block.norm2
         if type(block) in self.bottlenecks:
             out = conv_norm(out, *last, relu=True)
             last = block.conv3, block.norm3
+        identity = x
+        if block.downsample is not None:
+            identity = _downsample(block.downsample, x)
+            own = is_foldable(*block.downsample[-2:]) and not has_hooks(block.downsample)
+        if attention and own and gate_folds(out, *last, *attention, identity):
+            return conv_eca_residual(out, *last, *attention, identity), True
         out = conv_norm(out, *last)
-        identity = x if block.downsample is None else _downsample(block.downsample, x)
         if attention:
-            return eca_residual(out, identity, attention[0], overwrite=is_foldable(*last))
-        return F.relu(out + identity, inplace=True)
+            return eca_residual(out, identity, *attention, overwrite=is_foldable(*last)), True
+        return F.relu(out + identity, inplace=True), True
 
     def _fused_attention(self, block: nn.Module) -> Optional[Tuple[ECALayer, ...]]:
         """The block's ECA layer, nothing, or ``None`` where the block has to run as it is."""

@@ -9,14 +9,14 @@ gradient is asked for.
 """
 
 from functools import wraps
-from typing import Callable, Tuple
+from typing import Callable, Iterator, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .folding import Folded, affine, convolve, is_foldable
-from .layout import like, sum_positions, to_contiguous
+from .folding import affine, convolve, folded, is_foldable
+from .layout import is_channels_last_on_cpu, like, to_contiguous
 
 
 def first_derivative(backward: Callable) -> Callable:
@@ -37,57 +37,52 @@ def first_derivative(backward: Callable) -> Callable:
 class _ConvNorm(torch.autograd.Function):
     """``relu(norm(conv(x)))``, which keeps ``x``, the weight and the ReLU's output.
 
-    The norm's scale goes to the smaller tensor, the weight or the output.
+    The norm's scale goes to the smaller tensor, the weight or the convolution's output; then
+    that output is kept as well.
     """
 
     @staticmethod
     def forward(ctx, x, weight, bias, gamma, beta, conv, norm, relu):
         ctx.inverse, scale, shift = affine(conv, norm)
-        column, lower = scale.view(-1, 1, 1, 1), weight.to(x.dtype)
         ctx.options = options = conv.stride, conv.padding, conv.dilation, conv.groups
-        ctx.scales_weight = _scales_weight(x, weight, options)
-        if ctx.scales_weight:
-            out = convolve(x, (weight * column).to(x.dtype), shift.to(x.dtype), options, relu)
+        if _scales_weight(x, weight, options):
+            scaled, y = torch.empty_like(weight, memory_format=_layout(x)), None
+            torch.mul(weight, scale.view(-1, 1, 1, 1), out=scaled)
+            out = convolve(x, scaled.to(x.dtype), shift.to(x.dtype), options, relu)
         else:
-            out = convolve(x, lower, None, options, False)
-            factor, shift = (t.view(1, -1, 1, 1).to(x.dtype) for t in (scale, shift))
-            torch.addcmul(shift, out, factor, out=out)
+            y = convolve(x, weight.to(x.dtype), None, options, False)
+            out = torch.addcmul(*(t.view(1, -1, 1, 1).to(x.dtype) for t in (shift, scale)), y)
             out = out.relu_() if relu else out
         ctx.mean = norm.running_mean if bias is None else norm.running_mean - bias
-        ctx.save_for_backward(x, weight, scale, out if relu else None)
+        ctx.save_for_backward(x, weight, scale, y, out if relu else None)
         return out
 
     @staticmethod
     @first_derivative
     def backward(ctx, grad):
-        x, weight, scale, out = ctx.saved_tensors
+        x, weight, scale, y, out = ctx.saved_tensors
         needs_x, needs_weight, needs_bias, needs_gamma, needs_beta = ctx.needs_input_grad[:5]
-        needs_shift = needs_bias or needs_gamma or needs_beta
-        column, needs_folded = scale.view(-1, 1, 1, 1), needs_weight or needs_gamma
         if out is not None:
             grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)
-        folded = (weight * column if ctx.scales_weight else weight).to(x.dtype)
-        scaled = grad if ctx.scales_weight else grad * scale.view(1, -1, 1, 1).to(grad.dtype)
-        of_x = of_folded = None
-        if needs_x and needs_folded and scaled is grad and not _is_product(x, weight, ctx.options):
-            of_x, of_folded = _convolution_backward(grad, x, folded, ctx.options, True, True)
+        of_weight = of_gamma = of_scale = None
+        aligned, column = weight.contiguous(memory_format=_layout(x)), scale.view(-1, 1, 1, 1)
+        if y is None:
+            scaled, asked = (aligned * column).to(x.dtype), (needs_x, needs_weight or needs_gamma)
+            of_x, of_scaled = _convolution_backward(grad, x, scaled, ctx.options, *asked)
+            if needs_gamma:
+                of_scale = torch.linalg.vecdot(*_rows(aligned, of_scaled.to(weight.dtype)))
+            if needs_weight:
+                of_weight = torch.mul(of_scaled, column, out=torch.empty_like(weight))
         else:
-            if needs_folded:
-                of_folded = _weight_gradient(grad, x, folded, ctx.options)
-            if needs_x:
-                of_x, _ = _convolution_backward(scaled, x, folded, ctx.options, True, False)
-        of_weight = of_gamma = of_shift = None
-        if needs_folded:
-            of_folded = of_folded.to(weight.dtype)
-            if weight.is_contiguous():  # 1x1 kernels come with other strides, which DDP would copy
-                of_folded = of_folded.contiguous().view(-1).view_as(weight)
-        if needs_shift:
-            of_shift = sum_positions(grad, scale.dtype).sum(0)
+            scaled, asked = grad * scale.view(1, -1, 1, 1).to(grad.dtype), (needs_x, needs_weight)
+            of_x, of_weight = _convolution_backward(scaled, x, aligned.to(x.dtype), ctx.options, *asked)
+            if needs_gamma:
+                of_scale = (grad * y).sum((0, 2, 3), dtype=scale.dtype)
+            if needs_weight:
+                of_weight = _strided_like(of_weight, weight)
+        of_shift = grad.sum((0, 2, 3), dtype=scale.dtype) if needs_bias or needs_gamma or needs_beta else None
         if needs_gamma:
-            of_scale = torch.linalg.vecdot(of_folded.reshape(len(scale), -1), weight.reshape(len(scale), -1))
             of_gamma = torch.addcmul(of_scale, of_shift, ctx.mean, value=-1).mul_(ctx.inverse)
-        if needs_weight:
-            of_weight = of_folded.mul_(column)
         return (
             of_x,
             of_weight,
@@ -106,41 +101,55 @@ def _scales_weight(x: Tensor, weight: Tensor, options: Tuple) -> bool:
     return weight.numel() <= positions * len(weight)
 
 
+def _layout(x: Tensor) -> torch.memory_format:
+    """The layout in which a convolution of ``x`` takes a weight without a copy."""
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _strided_like(grad: Tensor, weight: Tensor) -> Tensor:
+    """The gradient in the weight's type and strides, which DDP wants."""
+    if grad.dtype == weight.dtype and grad.is_contiguous() and weight.is_contiguous():
+        return grad.as_strided(weight.shape, weight.stride())  # those of a 1x1 kernel may differ
+    return torch.empty_like(weight).copy_(grad)
+
+
+def _rows(*weights: Tensor) -> Iterator[Tensor]:
+    """The weights as matrices with a row for each output channel, in the memory order of the first."""
+    order = (0, 1, 2, 3) if weights[0].is_contiguous() else (0, 2, 3, 1)
+    return (weight.permute(order).flatten(1) for weight in weights)
+
+
 def _convolution_backward(
     grad: Tensor, x: Tensor, weight: Tensor, options: Tuple, needs_x: bool, needs_weight: bool
 ) -> Tuple:
     stride, padding, dilation, groups = options
-    # Not the bias's: oneDNN takes longer for that sum than torch.
-    return torch.ops.aten.convolution_backward(
-        grad,
-        x,
-        weight,
-        None,
-        stride,
-        padding,
-        dilation,
-        False,
-        [0, 0],
-        groups,
-        [needs_x, needs_weight, False],
-    )[:2]
-
-
-def _is_product(x: Tensor, weight: Tensor, options: Tuple) -> bool:
-    """Whether the weight's gradient is a matrix product of rows of channels."""
-    _, padding, _, groups = options
-    rows = x.device.type == 'cpu' and x.is_contiguous(memory_format=torch.channels_last)
-    return rows and groups == 1 and weight.shape[2:] == (1, 1) and not any(padding)
-
-
-def _weight_gradient(grad: Tensor, x: Tensor, weight: Tensor, options: Tuple) -> Tensor:
-    if not _is_product(x, weight, options):
-        return _convolution_backward(grad, x, weight, options, False, True)[1]
-    stride = options[0]
-    rows, grad_rows = (
-        t.permute(0, 2, 3, 1).reshape(-1, t.shape[1]) for t in (x[:, :, :: stride[0], :: stride[1]], grad)
+    of_weight = _weight_product(grad, x, weight, options) if needs_weight else None
+    asked = [needs_x, needs_weight and of_weight is None, False]  # the bias's is slow in oneDNN
+    if not any(asked):
+        return None, of_weight
+    of_x, by_onednn, _ = torch.ops.aten.convolution_backward(
+        grad, x, weight, None, stride, padding, dilation, False, [0, 0], groups, asked
     )
-    return (grad_rows.t() @ rows).view(weight.shape)  # faster than oneDNN's, above all with strides
+    return of_x, by_onednn if of_weight is None else of_weight
+
+
+def _weight_product(grad: Tensor, x: Tensor, weight: Tensor, options: Tuple) -> Optional[Tensor]:
+    """The weight's gradient as a matrix product, or ``None`` where that is slower than oneDNN.
+
+    It is faster where there are few positions, and for 1x1 kernels in bfloat16.
+    """
+    stride, padding, dilation, groups = options
+    single = weight.shape[2:] == (1, 1) and not any(padding)
+    few = grad.numel() // grad.shape[1] <= min(weight.shape[:2])
+    if groups > 1 or not is_channels_last_on_cpu(x) or not (few or (single and x.dtype == torch.bfloat16)):
+        return None
+    if single:
+        rows = x[:, :, :: stride[0], :: stride[1]].permute(0, 2, 3, 1).flatten(0, 2)
+    else:
+        rows = F.unfold(x, weight.shape[2:], dilation, padding, stride)  # (N, C * k * k, positions)
+        rows = rows.transpose(0, 1).flatten(1).t()
+    return (grad.permute(0, 2, 3, 1).flatten(0, 2).t() @ rows).view(weight.shape)
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
@@ -172,7 +181,7 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False) -
         return out.relu() if relu else out
     if asks_gradients(x, conv, norm):
         return _ConvNorm.apply(x, conv.weight, conv.bias, norm.weight, norm.bias, conv, norm, relu)
-    weight, bias = vars(conv).setdefault('_folded', Folded()).get(conv, norm, x)
+    weight, bias = folded(conv, norm, x)
     with torch.no_grad():
         return convolve(x, weight, bias, options, relu)
 

@@ -13,11 +13,12 @@ from typing import Tuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from .conv_norm import first_derivative
+from .conv_norm import asks_gradients, compute_dtype, first_derivative
 from .eca import ECALayer
-from .layout import like, sum_positions
+from .folding import folded, has_fused_kernels, is_foldable
+from .layout import is_channels_last_on_cpu, like
 
 
 def eca_residual(z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool = False) -> Tensor:
@@ -41,6 +42,63 @@ def eca_residual(z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool =
         return _scale_add_relu(z, gate, like(identity, z), overwrite)
 
 
+def gate_folds(x: Tensor, conv: nn.Module, norm: nn.Module, layer: ECALayer, identity: Tensor) -> bool:
+    """Whether ``conv_eca_residual`` can compute the end of a block, and in less time.
+
+    It scales the weight anew for each image, which pays where an image has many positions.
+    """
+    return (
+        is_foldable(conv, norm)
+        and (conv.kernel_size, conv.stride, conv.padding, conv.groups) == ((1, 1), (1, 1), (0, 0), 1)
+        and x.dtype == identity.dtype == compute_dtype(x) == torch.float32
+        and x.shape[2] * x.shape[3] >= 16 * x.shape[1]
+        and is_channels_last_on_cpu(x)
+        and is_channels_last_on_cpu(identity)
+        and has_fused_kernels(x)
+        and not identity.requires_grad
+        and not asks_gradients(x, conv, norm, layer)
+        and not folded(conv, norm, x)[0].is_mkldnn
+    )
+
+
+@torch.no_grad()
+def conv_eca_residual(
+    x: Tensor, conv: nn.Module, norm: nn.Module, layer: ECALayer, identity: Tensor
+) -> Tensor:
+    """Compute ``relu(layer(norm(conv(x))) + identity)`` in the memory of ``identity``.
+
+    The mean over positions of a 1x1 convolution is the convolution of the mean, so the gate is
+    known before the convolution, goes into its weight, and one pass of oneDNN does the rest.
+
+    Args:
+        x: Input of the convolution, ``(N, C_in, H, W)``.
+        conv: The block's last convolution, 1x1.
+        norm: Its frozen norm.
+        layer: The attention.
+        identity: What is added, ``(N, C, H, W)``; overwritten.
+    """
+    weight, bias = folded(conv, norm, x)
+    descriptor = F.linear(x.mean((2, 3)), weight.flatten(1), bias)
+    gates = _gate_of(descriptor, layer.conv.weight)
+    for image, target, gate in zip(x.split(1), identity.split(1), gates):
+        torch.ops.mkldnn._convolution_pointwise_.binary(
+            target,
+            image,
+            weight * gate.view(-1, 1, 1, 1),
+            bias * gate,
+            conv.padding,
+            conv.stride,
+            conv.dilation,
+            conv.groups,
+            'add',
+            1.0,
+            'relu',
+            [],
+            None,
+        )
+    return identity
+
+
 def _windows(rows: Tensor, kernel: Tensor) -> Tensor:
     """Neighbourhoods ``(N * C, k)`` of each channel of ``(N, 1, C)``, for a convolution as a product.
 
@@ -52,11 +110,15 @@ def _windows(rows: Tensor, kernel: Tensor) -> Tensor:
 
 def _gate(z: Tensor, kernel: Tensor) -> Tuple[Tensor, Tensor]:
     """Gate ``(N, C, 1, 1)`` in the type of ``z`` and descriptor ``(N, 1, C)`` in the kernel's."""
-    mean = sum_positions(z, kernel.dtype) / (z.shape[2] * z.shape[3])
-    descriptor = mean.unsqueeze(1)  # (N, C, H, W) -> (N, 1, C)
-    with torch.autocast(z.device.type, enabled=False):
-        gate = torch.mv(_windows(descriptor, kernel), kernel.view(-1)).sigmoid()
-    return gate.view(*mean.shape, 1, 1).to(z.dtype), descriptor  # gate -> (N, C, 1, 1)
+    mean = z.mean((2, 3), dtype=kernel.dtype)
+    gate = _gate_of(mean, kernel)
+    return gate.view(*mean.shape, 1, 1).to(z.dtype), mean.unsqueeze(1)
+
+
+def _gate_of(mean: Tensor, kernel: Tensor) -> Tensor:
+    """Gate of channel means, both ``(N, C)``."""
+    with torch.autocast(mean.device.type, enabled=False):
+        return torch.mv(_windows(mean.unsqueeze(1), kernel), kernel.view(-1)).sigmoid().view_as(mean)
 
 
 def _scale_add_relu(z: Tensor, gate: Tensor, identity: Tensor, overwrite: bool) -> Tensor:
@@ -84,7 +146,7 @@ class _ECAResidual(torch.autograd.Function):
         kept, out, gate, descriptor, kernel = ctx.saved_tensors
         grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)  # also the identity's
         of_z = kept * gate if ctx.keeps_z else out - kept
-        of_logit = sum_positions(of_z.mul_(grad), kernel.dtype) * (1 - gate[:, :, 0, 0].to(kernel.dtype))
+        of_logit = of_z.mul_(grad).sum((2, 3), dtype=kernel.dtype) * (1 - gate[:, :, 0, 0].to(kernel.dtype))
         of_kernel = torch.mv(_windows(descriptor, kernel).t(), of_logit.flatten()).view_as(kernel)
         of_descriptor = torch.mv(_windows(of_logit, kernel), kernel.flatten().flip(0))
         of_mean = (of_descriptor / (grad.shape[2] * grad.shape[3])).view_as(gate).to(gate.dtype)

@@ -72,7 +72,7 @@ class Folded:
         state = (
             x.dtype,
             x.device,
-            _fused_kernels(x),
+            has_fused_kernels(x),
             norm.eps,
             *[(t.data_ptr(), t._version) for t in tensors],
         )
@@ -88,15 +88,20 @@ class Folded:
 def _fold(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tuple[Tensor, Tensor]:
     _, scale, shift = affine(conv, norm)
     weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
-    if _fused_kernels(x):
-        # The blocked layout that a strided 1x1 convolution wants depends on the image size.
-        if max(conv.kernel_size) > 1 or max(conv.stride) == 1:
-            weight = torch.ops.mkldnn._reorder_convolution_weight(
-                weight, conv.padding, conv.stride, conv.dilation, conv.groups, list(x.shape)
-            )
-    elif x.is_contiguous(memory_format=torch.channels_last):
+    if x.is_contiguous(memory_format=torch.channels_last):
         weight = weight.contiguous(memory_format=torch.channels_last)
+    # oneDNN's own layout saves a copy in every call, which counts where weights are large. It depends
+    # on the image size where channels increase, and another size's takes ten times as long.
+    if has_fused_kernels(x) and weight.numel() >= 2**20 and conv.out_channels <= 2 * conv.in_channels:
+        weight = torch.ops.mkldnn._reorder_convolution_weight(
+            weight, conv.padding, conv.stride, conv.dilation, conv.groups, list(x.shape)
+        )
     return weight, shift.to(x.dtype)
+
+
+def folded(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tuple[Tensor, Tensor]:
+    """The folded weight and bias for an input such as ``x``; computed once."""
+    return vars(conv).setdefault('_folded', Folded()).get(conv, norm, x)
 
 
 def forget(module: nn.Module) -> None:
@@ -105,7 +110,7 @@ def forget(module: nn.Module) -> None:
         vars(child).pop('_folded', None)
 
 
-def _fused_kernels(x: Tensor) -> bool:
+def has_fused_kernels(x: Tensor) -> bool:
     """Whether oneDNN's convolutions with a ReLU behind them (those of torch's compiler) take ``x``."""
     return (
         x.device.type == 'cpu'
@@ -122,7 +127,7 @@ def _fused_kernels(x: Tensor) -> bool:
 def convolve(x: Tensor, weight: Tensor, bias: Optional[Tensor], options: Tuple, relu: bool) -> Tensor:
     """Convolve ``x`` outside of autograd, with oneDNN's ReLU where it has one."""
     stride, padding, dilation, groups = options
-    if _fused_kernels(x):
+    if has_fused_kernels(x):
         activation = 'relu' if relu else 'none'
         return torch.ops.mkldnn._convolution_pointwise(
             x, weight, bias, padding, stride, dilation, groups, activation, [], ''

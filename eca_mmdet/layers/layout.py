@@ -1,4 +1,4 @@
-"""Changes of memory format, and sums over positions, by the routes that torch's CPU kernels do well.
+"""Changes of memory format by the routes that torch's CPU kernels do well.
 
 Values and shapes ``(N, C, H, W)`` never change here, only the order in memory.
 """
@@ -14,7 +14,7 @@ def like(x: Tensor, other: Tensor) -> Tensor:
 
 def contiguous(x: Tensor) -> Tensor:
     """``x`` in the order (N, C, H, W)."""
-    if x.is_contiguous() or not _is_channels_last_on_cpu(x):
+    if x.is_contiguous() or not is_channels_last_on_cpu(x):
         return x.contiguous()
     # torch's copy has a blocked route for transposed matrices only, two to four times as fast.
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
@@ -25,7 +25,7 @@ def contiguous(x: Tensor) -> Tensor:
 
 def channels_last(x: Tensor) -> Tensor:
     """``x`` in the order (N, H, W, C)."""
-    if _is_channels_last_on_cpu(x) or not x.is_contiguous() or x.device.type != 'cpu':
+    if is_channels_last_on_cpu(x) or not x.is_contiguous() or x.device.type != 'cpu':
         return x.contiguous(memory_format=torch.channels_last)
     out = torch.empty_like(x, memory_format=torch.channels_last)
     for target, source in zip(out, x):
@@ -50,14 +50,6 @@ def to_contiguous(x: Tensor) -> Tensor:
     return _Contiguous.apply(x) if x.requires_grad and torch.is_grad_enabled() else contiguous(x)
 
 
-def sum_positions(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Sum over H and W, as ``(N, C)``."""
-    if x.dtype == dtype and _is_channels_last_on_cpu(x):
-        # A product with ones reads the rows in order; torch's reduction of this layout does not.
-        rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # (N, C, H, W) -> (N, HW, C)
-        return torch.matmul(rows.new_ones(rows.shape[1]), rows)
-    return x.sum((2, 3), dtype=dtype)
-
-
-def _is_channels_last_on_cpu(x: Tensor) -> bool:
+def is_channels_last_on_cpu(x: Tensor) -> bool:
+    """Whether the channels of a position lie side by side, and positions row by row."""
     return x.device.type == 'cpu' and x.is_contiguous(memory_format=torch.channels_last)
