@@ -15,7 +15,7 @@ from .apis import load_backbone, load_detector  # noqa: E402
 from .backbones import ECAMobileNetV2, ECAResNet  # noqa: E402
 from .checkpoints import allow_training_state, register_safetensors  # noqa: E402
 from .config import register_config_package  # noqa: E402
-from .engine import LearningRateHook, NonFiniteLossHook, SafeResumeHook  # noqa: E402
+from .engine import AutocastHook, LearningRateHook, NonFiniteLossHook, SafeResumeHook  # noqa: E402
 from .layers import ECALayer, eca_kernel_size  # noqa: E402
 
 register_config_package()
@@ -23,6 +23,7 @@ allow_training_state()
 register_safetensors()
 
 __all__ = [
+    'AutocastHook',
     'ECALayer',
     'ECAMobileNetV2',
     'ECAResNet',

@@ -4,7 +4,7 @@ import argparse
 
 from mmengine.runner import Runner
 
-from eca_mmdet.apis import add_run_options, check_run, config_of, user_errors
+from eca_mmdet.apis import add_run_options, check_run, config_of, use_amp, user_errors
 from eca_mmdet.engine import NonFiniteLossError
 
 
@@ -19,7 +19,7 @@ def parse_args(argv=None):
         metavar='CKPT',
         help='go on from CKPT, or from the last checkpoint of the work folder',
     )
-    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision, on a CPU in bfloat16')
     parser.add_argument(
         '--no-auto-scale-lr',
         action='store_true',
@@ -35,8 +35,7 @@ def main(argv=None):
     with user_errors():
         cfg = config_of(args)
         if args.amp:
-            cfg.optim_wrapper.type = 'AmpOptimWrapper'
-            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+            use_amp(cfg)
         if args.no_auto_scale_lr:
             cfg.auto_scale_lr = dict(enable=False)
         if args.seed is not None:

@@ -6,7 +6,7 @@ from .errors import user_errors
 from .evaluate import evaluate, prepare_evaluation
 from .load import load_backbone
 from .load_detector import load_detector
-from .options import add_run_options, config_of
+from .options import add_run_options, config_of, use_amp
 
 __all__ = [
     'add_run_options',
@@ -19,5 +19,6 @@ __all__ = [
     'load_detector',
     'prepare_evaluation',
     'set_work_dir',
+    'use_amp',
     'user_errors',
 ]

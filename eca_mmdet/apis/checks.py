@@ -65,7 +65,10 @@ def _check_device(cfg: Config, mode: str) -> None:
                 f'CUDA_VISIBLE_DEVICES= before the command, or {operators_remedy()}'
             )
     elif mode == 'train' and cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
-        raise ValueError('mixed precision (--amp) needs a GPU, and torch sees none; train without it')
+        raise ValueError(
+            "the config's AmpOptimWrapper needs a GPU, and torch sees none; give "
+            '--cfg-options optim_wrapper.type=OptimWrapper, and --amp for bfloat16 on the CPU'
+        )
     elif cfg.get('launcher', 'none') != 'none':
         raise ValueError(f'--launcher {cfg.launcher} needs GPUs, and torch sees none; leave it out')
 

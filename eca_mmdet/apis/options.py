@@ -3,6 +3,7 @@
 import argparse
 import os
 
+import torch
 from mmengine.config import Config, DictAction
 
 from .config import load_config, set_work_dir
@@ -30,3 +31,12 @@ def config_of(args: argparse.Namespace) -> Config:
     set_work_dir(cfg, args.work_dir, args.config)
     cfg.launcher = args.launcher
     return cfg
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision: mmengine's where torch sees a GPU, else bfloat16 (``AutocastHook``)."""
+    if torch.cuda.is_available():
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    else:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='AutocastHook')]

@@ -23,6 +23,7 @@ from torch import nn
 
 from ..apis.config import load_config
 from ..backbones.compiled import COMPILE_OPTIONS
+from ..engine import autocast_parts
 from .cases import Cases, Size, time_cases
 from .equality import Values, check_equal
 from .measure import memory_records, peak_of, resident_bytes
@@ -52,7 +53,7 @@ class Detector(NamedTuple):
             return self.module.test_step(data)
 
     def autocast(self) -> contextlib.AbstractContextManager:
-        """Half precision where asked for; mmcv's operators have no bfloat16."""
+        """Half precision of the whole on a GPU, where asked for."""
         enabled = isinstance(self.optimizer, AmpOptimWrapper)
         return torch.autocast(self.device, torch.float16) if enabled else contextlib.nullcontext()
 
@@ -106,8 +107,6 @@ def build_detector(config: str, name: str, options: Optional[dict], device: str)
         ValueError: If the config's backbone is no ``ECAResNet``, or the name is unknown.
     """
     cls, arguments, wanted = parse_name(name, OPTIONS)
-    if 'amp' in wanted and device == 'cpu':
-        raise ValueError(f'{name!r}: half precision of a whole detector needs --device cuda')
     cfg = load_config(config, options)
     backbone = cfg.get('model', {}).get('backbone', {})
     if backbone.get('type') != 'ECAResNet':
@@ -129,7 +128,10 @@ def build_detector(config: str, name: str, options: Optional[dict], device: str)
     sgd = torch.optim.SGD(
         [p for p in module.parameters() if p.requires_grad], lr=0, momentum=0.9, weight_decay=1e-4
     )
-    wrapper = AmpOptimWrapper(optimizer=sgd, loss_scale=512.0) if 'amp' in wanted else OptimWrapper(sgd)
+    if 'amp' in wanted and device == 'cpu':
+        autocast_parts(module)
+    on_gpu = 'amp' in wanted and device != 'cpu'
+    wrapper = AmpOptimWrapper(optimizer=sgd, loss_scale=512.0) if on_gpu else OptimWrapper(sgd)
     return Detector(name, module, wrapper, device)
 
 

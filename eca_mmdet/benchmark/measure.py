@@ -1,5 +1,6 @@
 """Clocks and meters: interleaved rounds, and the peak memory of one call in a process of its own."""
 
+import ctypes
 import itertools
 import json
 import statistics
@@ -10,6 +11,20 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence
 
 import torch
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep freed memory; ``False`` where it is not glibc.
+
+    Otherwise it returns some to the system between steps, and which model then pays for new pages
+    (up to a quarter of an inference) depends on what ran before it.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(trim_threshold, 2**31 - 1) and mallopt(mmap_threshold, 32 * 2**20))
 
 
 def interleave(

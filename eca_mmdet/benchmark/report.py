@@ -39,8 +39,8 @@ def _processor() -> str:
 
 
 def command() -> str:
-    """The command line of this process, its program by name."""
-    return ' '.join(['python', *(Path(arg).name if i == 0 else arg for i, arg in enumerate(sys.argv))])
+    """The command line of this process, its program by its folder and name."""
+    return ' '.join(['python', '/'.join(Path(sys.argv[0]).parts[-2:]), *sys.argv[1:]])
 
 
 def report_text(results: List[Dict[str, Any]]) -> str:

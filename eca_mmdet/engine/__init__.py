@@ -1,5 +1,19 @@
 """What takes part in a training run."""
 
-from .hooks import LearningRateHook, NonFiniteLossError, NonFiniteLossHook, SafeResumeHook
+from .hooks import (
+    AutocastHook,
+    LearningRateHook,
+    NonFiniteLossError,
+    NonFiniteLossHook,
+    SafeResumeHook,
+    autocast_parts,
+)
 
-__all__ = ['LearningRateHook', 'NonFiniteLossError', 'NonFiniteLossHook', 'SafeResumeHook']
+__all__ = [
+    'AutocastHook',
+    'LearningRateHook',
+    'NonFiniteLossError',
+    'NonFiniteLossHook',
+    'SafeResumeHook',
+    'autocast_parts',
+]

@@ -41,9 +41,8 @@ def test_step__leaves_the_weights_and_all_models_get_the_same_boxes():
 
 
 def test_models__that_cannot_be_built_are_named():
-    for name, match in (('theirs', 'a name is one of'), ('ours+amp', 'needs --device cuda')):
-        with pytest.raises(ValueError, match=match):
-            build_detector(CONFIG, name, None, 'cpu')
+    with pytest.raises(ValueError, match='a name is one of'):
+        build_detector(CONFIG, 'theirs', None, 'cpu')
     with pytest.raises(ValueError, match='give a config with an ECAResNet'):
         build_detector(CONFIG, 'ours', {'model.backbone.type': 'ECAMobileNetV2'}, 'cpu')
 

@@ -207,15 +207,29 @@ def test_train__scales_the_rate_unless_told_not_to(shapes, tmp_path, flags, rate
 
 
 @pytest.mark.parametrize(
-    ('flags', 'message'),
-    [(['--amp'], 'mixed precision (--amp) needs a GPU'), (['--launcher', 'pytorch'], 'needs GPUs')],
+    ('flags', 'more', 'message'),
+    [
+        ([], ['optim_wrapper.type=AmpOptimWrapper'], '--amp for bfloat16 on the CPU'),
+        (['--launcher', 'pytorch'], [], 'needs GPUs'),
+    ],
 )
-def test_train__without_a_gpu_refuses_what_needs_one(shapes, tmp_path, capsys, monkeypatch, flags, message):
+def test_train__without_a_gpu_refuses_what_needs_one(
+    shapes, tmp_path, capsys, monkeypatch, flags, more, message
+):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(SystemExit) as exit_:
-        train([CONFIG, '--work-dir', str(tmp_path), *flags, *options(shapes)])
+        train([CONFIG, '--work-dir', str(tmp_path), *flags, *options(shapes, *more)])
     assert exit_.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_train__with_amp_and_no_gpu_computes_in_bfloat16(shapes, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    train([CONFIG, '--work-dir', str(tmp_path), '--amp', *options(shapes, 'train_cfg.max_epochs=1')])
+    log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
+    assert 'bfloat16 in backbone, neck, rpn_head, roi_head.bbox_head, roi_head.mask_head' in log
+    weights = read_checkpoint(tmp_path / 'epoch_1.pth')['state_dict'].values()
+    assert {value.dtype for value in weights} == {torch.float32, torch.int64}
 
 
 def test_demo__runs_its_whole_path_on_tiny_data(in_tmp):
