@@ -19,7 +19,6 @@ from eca_mmdet.benchmark import (
     report_text,
 )
 from eca_mmdet.benchmark.cases import MODES
-from eca_mmdet.benchmark.measure import keep_freed_memory
 from eca_mmdet.benchmark.models import KINDS, OPTIONS, available
 from eca_mmdet.benchmark.report import command, loading_text
 from eca_mmdet.checkpoints.io import check_target
@@ -98,8 +97,7 @@ def main(argv=None):
             check_target(target, args.overwrite)
         if args.device == 'cuda' and not torch.cuda.is_available():
             raise ValueError('--device cuda: torch sees no CUDA device here')
-        kept = args.device == 'cpu' and keep_freed_memory()
-        facts = dict(command=command(), machine=machine(args.device), freed_memory_kept=kept)
+        facts = dict(command=command(), machine=machine(args.device))
         found = measure(args)
     print(loading_text(found['loading']) if args.loading else report_text(found['results']))
     if args.out:

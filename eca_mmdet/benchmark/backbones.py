@@ -7,6 +7,7 @@ import copy
 import gc
 import json
 import sys
+from functools import lru_cache, partial
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import torch
@@ -16,6 +17,7 @@ from .cases import Cases, Size, time_cases
 from .equality import Values, check_equal
 from .measure import memory_records, peak_of, resident_bytes
 from .models import Contestant, build_contestant
+from .workers import CallOf, rounds_of
 
 CHECKED_SIZE = (64, 96)
 
@@ -52,18 +54,19 @@ def benchmark_backbones(
     checks = check_equal((features(rival, *checked) for rival in exact + rounded), 'features')
     checks += check_equal((gradients(rival, *checked) for rival in exact), 'gradients')
     log(f'{len(checks)} comparisons of values and gradients passed')
-    inputs: Dict[Tuple[Size, int], Tuple] = {}
-
-    def call_of(name: str, mode: str, size: Size, batch: int) -> Callable[[], Any]:
-        if (size, batch) not in inputs:
-            inputs[size, batch] = _inputs(rivals['stock'], batch, size, device)
-        return _call(rivals[name], mode, *inputs[size, batch])
-
-    results = time_cases(names, call_of, cases, device, log)
+    del rivals
+    options = dict(depth=depth, frozen_stages=frozen_stages, device=device)
+    results = time_cases(rounds_of(names, partial(calls_of, **options), device), cases, log)
     if 'memory' in cases.modes:
-        options = dict(depth=depth, frozen_stages=frozen_stages, device=device)
         results += memory_records(__name__, names, cases, options)
     return dict(checks=checks, results=results)
+
+
+def calls_of(name: str, depth: int, frozen_stages: int, device: str) -> CallOf:
+    """The rounds of a model."""
+    rival, stock = (build_contestant(kind, depth, frozen_stages, device) for kind in (name, 'stock'))
+    inputs = lru_cache(None)(lambda size, batch: _inputs(stock, batch, size, device))
+    return lambda mode, size, batch: _call(rival, mode, *inputs(size, batch))
 
 
 def features(rival: Contestant, x: Tensor, grads: List[Tensor]) -> Values:

@@ -1,12 +1,12 @@
 """What is timed: models at fixed image sizes, and at sizes that change from step to step."""
 
 import itertools
-import sys
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
 from .measure import interleave, quartiles, ratios
+from .workers import RoundOf
 
 Size = Tuple[int, int]
 MODES = ('train', 'infer', 'memory')
@@ -51,20 +51,12 @@ def changing_sizes(largest: Size, count: int, seed: int = 0) -> List[Size]:
     return sizes
 
 
-def time_cases(
-    names: Sequence[str],
-    call_of: Callable[[str, str, Size, int], Callable[[], Any]],
-    cases: Cases,
-    device: str,
-    log: Callable[[str], None],
-) -> List[Dict[str, Any]]:
+def time_cases(rounds: Dict[str, RoundOf], cases: Cases, log: Callable[[str], None]) -> List[Dict[str, Any]]:
     """Time all models in every case; ratios refer to the first.
 
     Args:
-        names: Of the models.
-        call_of: From model, mode, size and batch to one round of it.
+        rounds: Of each model, by its name.
         cases: The cases.
-        device: ``'cpu'`` or ``'cuda'``.
         log: Takes a line of progress.
 
     Returns:
@@ -78,13 +70,13 @@ def time_cases(
     for sizes, batch, mode in itertools.product(fixed, cases.batches, cases.modes):
         if mode == 'memory':
             continue
-        calls = {name: _InTurn([call_of(name, mode, size, batch) for size in sizes]) for name in names}
-        seconds = interleave(calls, cases.repeats, cases.warmup, device)
+        calls = {name: _InTurn(round_of, mode, sizes, batch) for name, round_of in rounds.items()}
+        seconds = interleave(calls, cases.repeats, cases.warmup)
         case = dict(size=list(sizes[0]), batch=batch, mode=mode, n=cases.repeats)
         if len(sizes) > 1:
             case.update(size=list(cases.changing), sizes=[list(size) for size in sizes])
         for name, values in seconds.items():
-            ratio = ratios(values, seconds[names[0]])
+            ratio = ratios(values, next(iter(seconds.values())))
             graphs = dict(graphs=calls[name].graphs) if 'compile' in name.split('+') else {}
             records.append(dict(**case, model=name, seconds=quartiles(values), ratio=ratio, **graphs))
         log(f'{mode} {size_text(case)} batch {batch}: done')
@@ -92,21 +84,17 @@ def time_cases(
 
 
 class _InTurn:
-    """Makes one of the calls at a time and counts the graphs that torch compiles for them."""
+    """Runs a round of one size after the other and counts the graphs that torch compiles for them."""
 
-    def __init__(self, calls: List[Callable[[], Any]]) -> None:
-        self.turns = itertools.cycle(calls)
+    def __init__(self, round_of: RoundOf, mode: str, sizes: Sequence[Size], batch: int) -> None:
+        self.round_of, self.mode, self.batch = round_of, mode, batch
+        self.sizes = itertools.cycle(sizes)
         self.graphs = 0
 
-    def __call__(self) -> None:
-        before = _graphs()
-        next(self.turns)()
-        self.graphs += _graphs() - before
-
-
-def _graphs() -> int:
-    dynamo = sys.modules.get('torch._dynamo')  # takes seconds to import
-    return dynamo.utils.counters['stats']['unique_graphs'] if dynamo else 0
+    def __call__(self) -> float:
+        seconds, graphs = self.round_of(self.mode, next(self.sizes), self.batch)
+        self.graphs += graphs
+        return seconds
 
 
 def size_text(record: Dict[str, Any]) -> str:

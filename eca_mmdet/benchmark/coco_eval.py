@@ -11,6 +11,7 @@ import importlib.util
 import io
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -21,7 +22,7 @@ from mmengine.fileio import dump
 from ..datasets.random_coco import random_coco
 from ..evaluation import FastCocoMetric
 from ..evaluation.hotcoco_eval import HotcocoEval
-from .measure import interleave, quartiles, ratios
+from .measure import interleave, quartiles, ratios, seconds_of
 
 DISTRIBUTIONS = dict(
     pycocotools='pycocotools', hotcoco='hotcoco', faster_coco_eval='faster-coco-eval', numpy='numpy'
@@ -109,8 +110,9 @@ def benchmark_coco_eval(
                 answers: Dict[str, np.ndarray] = {}
                 calls = make(names, path, truth, predictions, kind, answers)
                 log(f'timing {span} {kind}: {", ".join(calls)}')
+                timed = {name: partial(seconds_of, call) for name, call in calls.items()}
                 with contextlib.redirect_stdout(io.StringIO()):
-                    seconds = interleave(calls, repeats, warmup, 'cpu')
+                    seconds = interleave(timed, repeats, warmup)
                 results += [
                     dict(
                         span=span,

@@ -28,6 +28,7 @@ from .cases import Cases, Size, time_cases
 from .equality import Values, check_equal
 from .measure import memory_records, peak_of, resident_bytes
 from .models import parse_name, random_norms
+from .workers import CallOf, rounds_of
 
 OPTIONS = ('amp', 'compile')
 CHECKED_SIZE = (128, 160)
@@ -88,16 +89,19 @@ def benchmark_detectors(
     checked = synthetic_data(rivals['stock'].module, CHECKED_SIZE, 2, device)
     checks = check_equal((values(rival, checked) for rival in rivals.values()), 'losses and features')
     log(f'{len(checks)} comparisons of features and losses passed')
-    data = lru_cache(None)(lambda size, batch: synthetic_data(rivals['stock'].module, size, batch, device))
-
-    def call_of(name: str, mode: str, size: Size, batch: int) -> Callable[[], Any]:
-        return partial(rivals[name].run, mode, data(size, batch))
-
-    results = time_cases(names, call_of, cases, device, log)
+    del rivals
+    same = dict(config=config, options=options, device=device)
+    results = time_cases(rounds_of(names, partial(calls_of, **same), device), cases, log)
     if 'memory' in cases.modes:
-        same = dict(config=config, options=options, device=device)
         results += memory_records(__name__, names, cases, same)
     return dict(checks=checks, results=results)
+
+
+def calls_of(name: str, config: str, options: Optional[dict], device: str) -> CallOf:
+    """The rounds of a detector."""
+    rival = build_detector(config, name, options, device)
+    data = lru_cache(None)(lambda size, batch: synthetic_data(rival.module, size, batch, device))
+    return lambda mode, size, batch: partial(rival.run, mode, data(size, batch))
 
 
 def build_detector(config: str, name: str, options: Optional[dict], device: str) -> Detector:

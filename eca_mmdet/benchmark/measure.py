@@ -1,6 +1,5 @@
 """Clocks and meters: interleaved rounds, and the peak memory of one call in a process of its own."""
 
-import ctypes
 import itertools
 import json
 import statistics
@@ -13,26 +12,15 @@ from typing import Any, Callable, Dict, List, Sequence
 import torch
 
 
-def keep_freed_memory() -> bool:
-    """Let the C library keep freed memory; ``False`` where it is not glibc.
-
-    Otherwise it returns some to the system between steps, and which model then pays for new pages
-    (up to a quarter of an inference) depends on what ran before it.
-    """
-    trim_threshold, mmap_threshold = -1, -3  # malloc.h
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return False
-    return bool(mallopt(trim_threshold, 2**31 - 1) and mallopt(mmap_threshold, 32 * 2**20))
-
-
-def interleave(
-    calls: Dict[str, Callable[[], None]], repeats: int, warmup: int, device: str
-) -> Dict[str, List[float]]:
-    """Time the calls in turn, round after round, so that a drift of the machine meets all of them.
+def interleave(calls: Dict[str, Callable[[], float]], repeats: int, warmup: int) -> Dict[str, List[float]]:
+    """Make the calls in turn, round after round, so that a drift of the machine meets all of them.
 
     The order rotates by one from round to round, so that none always follows the same other.
+
+    Args:
+        calls: Each returns the seconds that it took.
+        repeats: Rounds that count.
+        warmup: Rounds before them.
 
     Returns:
         Seconds of each round, by name.
@@ -42,18 +30,17 @@ def interleave(
     for turn in range(warmup + repeats):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            _wait(device)
-            start = time.perf_counter()
-            calls[name]()
-            _wait(device)
+            taken = calls[name]()
             if turn >= warmup:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(taken)
     return seconds
 
 
-def _wait(device: str) -> None:
-    if device != 'cpu':
-        torch.cuda.synchronize(device)
+def seconds_of(call: Callable[[], Any]) -> float:
+    """Make a call; return how long it took."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def quartiles(values: List[float]) -> Dict[str, float]:

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from eca_mmdet.benchmark import Cases
 from eca_mmdet.benchmark.cases import changing_sizes, time_cases
 from eca_mmdet.benchmark.detectors import build_detector, synthetic_data, values
 from eca_mmdet.benchmark.equality import check_equal
+from eca_mmdet.benchmark.workers import Round
 
 CONFIG = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
 SIZE = (64, 64)
@@ -60,16 +62,17 @@ def test_changing_sizes__fit_the_largest_and_are_multiples_of_32():
 
 
 def test_changing_sizes__are_taken_in_turn_and_together_by_all_models():
-    seen = []
+    seen = {'stock': [], 'ours+compile': []}
 
-    def call_of(name, mode, size, batch):
-        return lambda: seen.append((name, size))
+    def round_of(name, mode, size, batch):
+        seen[name].append(size)
+        return Round(seconds=2 if name == 'stock' else 3, graphs=len(set(seen[name])) == 1)
 
     cases = Cases(sizes=[], batches=[1], changing=(96, 160), modes=['infer'], repeats=4, warmup=1)
-    records = time_cases(['stock', 'ours'], call_of, cases, 'cpu', lambda line: None)
-    for name in ('stock', 'ours'):
-        assert [size for who, size in seen if who == name] == changing_sizes((96, 160), 5)
-    assert [r['model'] for r in records] == ['stock', 'ours']
+    records = time_cases({name: partial(round_of, name) for name in seen}, cases, lambda line: None)
+    assert list(seen.values()) == [changing_sizes((96, 160), 5)] * 2
+    assert [(r['model'], r['ratio']['median']) for r in records] == [('stock', 1), ('ours+compile', 1.5)]
+    assert records[1]['graphs'] == 1
 
 
 def test_tool__times_detectors_and_draws_them(tmp_path):
