@@ -31,11 +31,14 @@ class FusedForward:
         channels_last: Whether the stages compute in ``channels_last``, whatever the layout of
             the input; ``None`` for on the CPU only. The features have the input's layout:
             mmcv's ``RoIAlign`` reads any other as if it were contiguous.
+        fewest_positions: Pixels of a batch from which it is used in training on a CPU; in smaller
+            ones the weights outweigh the features, and the plain pass is faster.
         compiled: The compiled form of ``features``, or ``None`` to run it as it is.
     """
 
     fast: bool = True
     channels_last: Optional[bool] = None
+    fewest_positions: int = 2**17
     compiled: Optional[Compiled] = None
     basic_blocks: Tuple[type, ...] = (BasicBlock,)
     bottlenecks: Tuple[type, ...] = (Bottleneck, GroupedBottleneck)
@@ -59,6 +62,8 @@ class FusedForward:
         """What ``forward`` computes, not compiled."""
         if not self.fast or x.dim() != 4 or x.is_meta or _is_recorded() or self._trains_norms():
             return super().forward(x)
+        if x.device.type == 'cpu' and torch.is_grad_enabled() and self._is_small(x):
+            return super().forward(x)
         self._log_path()
         contiguous = x.is_contiguous()
         if self.channels_last or (self.channels_last is None and x.device.type == 'cpu'):
@@ -76,6 +81,9 @@ class FusedForward:
             if i in self.out_indices:
                 outs.append(to_contiguous(x) if contiguous else x)
         return tuple(outs)
+
+    def _is_small(self, x: Tensor) -> bool:
+        return not torch.compiler.is_compiling() and x.numel() // max(1, x.shape[1]) < self.fewest_positions
 
     def _trains_norms(self) -> bool:
         """Whether norms use the batch's statistics: with nothing to fold, the plain pass is faster."""

@@ -210,3 +210,15 @@ def test_log__says_once_which_path_runs(monkeypatch):
     with torch.no_grad():
         backbone(X), backbone(X)
     assert lines == ['ECAResNet: fused forward pass in 12 of 16 blocks (fast=False turns it off)']
+
+
+@pytest.mark.parametrize(('height', 'is_fused'), [(255, False), (256, True)])
+def test_small_batches__train_with_the_plain_pass_on_a_cpu(monkeypatch, height, is_fused):
+    backbone = ECAResNet(18, **SHALLOW).train()
+    monkeypatch.setattr(type(backbone), 'fewest_positions', 2 * 256 * 256)
+    out = backbone(torch.randn(2, 3, height, 256))[-1]
+    last = out.grad_fn.next_functions[0][0]
+    assert (last.name() == '_ECAResidualBackward') == is_fused
+    with torch.no_grad():
+        backbone.eval()(torch.randn(2, 3, height, 256))
+    assert backbone._logged  # the fused pass
