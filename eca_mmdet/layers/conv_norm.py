@@ -37,15 +37,16 @@ def first_derivative(backward: Callable) -> Callable:
 class _ConvNorm(torch.autograd.Function):
     """``relu(norm(conv(x)))``, which keeps ``x``, the weight and the ReLU's output.
 
-    The norm's scale goes to the smaller tensor, the weight or the convolution's output; then
-    that output is kept as well.
+    The norm's scale goes to the smaller tensor, the weight or the convolution's output. Then
+    that output is kept as well where the scale has a gradient.
     """
 
     @staticmethod
     def forward(ctx, x, weight, bias, gamma, beta, conv, norm, relu):
         ctx.inverse, scale, shift = affine(conv, norm)
         ctx.options = options = conv.stride, conv.padding, conv.dilation, conv.groups
-        if _scales_weight(x, weight, options):
+        ctx.scales_weight = _scales_weight(x, weight, options)
+        if ctx.scales_weight:
             scaled, y = torch.empty_like(weight, memory_format=_layout(x)), None
             torch.mul(weight, scale.view(-1, 1, 1, 1), out=scaled)
             out = convolve(x, scaled.to(x.dtype), shift.to(x.dtype), options, relu)
@@ -54,6 +55,7 @@ class _ConvNorm(torch.autograd.Function):
             out = torch.addcmul(*(t.view(1, -1, 1, 1).to(x.dtype) for t in (shift, scale)), y)
             out = out.relu_() if relu else out
         ctx.mean = norm.running_mean if bias is None else norm.running_mean - bias
+        y = y if ctx.needs_input_grad[3] else None
         ctx.save_for_backward(x, weight, scale, y, out if relu else None)
         return out
 
@@ -66,7 +68,7 @@ class _ConvNorm(torch.autograd.Function):
             grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)
         of_weight = of_gamma = of_scale = None
         aligned, column = weight.contiguous(memory_format=_layout(x)), scale.view(-1, 1, 1, 1)
-        if y is None:
+        if ctx.scales_weight:
             scaled, asked = (aligned * column).to(x.dtype), (needs_x, needs_weight or needs_gamma)
             of_x, of_scaled = _convolution_backward(grad, x, scaled, ctx.options, *asked)
             if needs_gamma:
