@@ -96,7 +96,7 @@ def _serve(pipe: Any, build: Callable[[], CallOf], threads: int) -> None:
         pipe.send(None)
         while True:
             pipe.send(_timed(call_of, 'cpu', *pipe.recv()))
-    except EOFError:
-        return  # the other process has what it wanted
+    except (EOFError, KeyboardInterrupt):
+        return  # the other process has what it wanted, or the user has
     except Exception as error:
         pipe.send(f'{type(error).__name__}: {error}')
