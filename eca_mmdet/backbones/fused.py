@@ -62,7 +62,7 @@ class FusedForward:
         """What ``forward`` computes, not compiled."""
         if not self.fast or x.dim() != 4 or x.is_meta or _is_recorded() or self._trains_norms():
             return super().forward(x)
-        if x.device.type == 'cpu' and torch.is_grad_enabled() and self._is_small(x):
+        if self._trains_on_little(x):
             return super().forward(x)
         self._log_path()
         contiguous = x.is_contiguous()
@@ -82,8 +82,10 @@ class FusedForward:
                 outs.append(to_contiguous(x) if contiguous else x)
         return tuple(outs)
 
-    def _is_small(self, x: Tensor) -> bool:
-        return not torch.compiler.is_compiling() and x.numel() // max(1, x.shape[1]) < self.fewest_positions
+    def _trains_on_little(self, x: Tensor) -> bool:
+        if x.device.type != 'cpu' or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return False
+        return x.numel() // max(1, x.shape[1]) < self.fewest_positions
 
     def _trains_norms(self) -> bool:
         """Whether norms use the batch's statistics: with nothing to fold, the plain pass is faster."""

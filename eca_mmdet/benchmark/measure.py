@@ -36,11 +36,18 @@ def interleave(calls: Dict[str, Callable[[], float]], repeats: int, warmup: int)
     return seconds
 
 
-def seconds_of(call: Callable[[], Any]) -> float:
-    """Make a call; return how long it took."""
+def seconds_of(call: Callable[[], Any], device: str = 'cpu') -> float:
+    """Make a call; return how long it took, with what it left running on the device."""
+    _wait(device)
     start = time.perf_counter()
     call()
+    _wait(device)
     return time.perf_counter() - start
+
+
+def _wait(device: str) -> None:
+    if device != 'cpu':
+        torch.cuda.synchronize(device)
 
 
 def quartiles(values: List[float]) -> Dict[str, float]:

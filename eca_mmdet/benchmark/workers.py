@@ -6,11 +6,12 @@ quarter, would depend on which ran before it.
 
 import multiprocessing
 import sys
-import time
 from functools import partial
 from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple
 
 import torch
+
+from .measure import seconds_of
 
 CallOf = Callable[[str, Tuple[int, int], int], Callable[[], Any]]
 """From mode, size and batch to one round of a model."""
@@ -47,16 +48,7 @@ def rounds_of(names: Sequence[str], build: Callable[..., CallOf], device: str) -
 
 def _timed(call_of: CallOf, device: str, *case: Any) -> Round:
     call, before = call_of(*case), _graphs()
-    _wait(device)
-    start = time.perf_counter()
-    call()
-    _wait(device)
-    return Round(time.perf_counter() - start, _graphs() - before)
-
-
-def _wait(device: str) -> None:
-    if device != 'cpu':
-        torch.cuda.synchronize(device)
+    return Round(seconds_of(call, device), _graphs() - before)
 
 
 def _graphs() -> int:

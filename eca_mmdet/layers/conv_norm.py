@@ -43,7 +43,7 @@ class _ConvNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, weight, bias, gamma, beta, conv, norm, relu):
-        ctx.inverse, scale, shift = affine(conv, norm)
+        ctx.mean, ctx.inverse, scale, shift = affine(conv, norm)
         ctx.options = options = conv.stride, conv.padding, conv.dilation, conv.groups
         ctx.scales_weight = _scales_weight(x, weight, options)
         if ctx.scales_weight:
@@ -54,7 +54,6 @@ class _ConvNorm(torch.autograd.Function):
             y = convolve(x, weight.to(x.dtype), None, options, False)
             out = torch.addcmul(*(t.view(1, -1, 1, 1).to(x.dtype) for t in (shift, scale)), y)
             out = out.relu_() if relu else out
-        ctx.mean = norm.running_mean if bias is None else norm.running_mean - bias
         y = y if ctx.needs_input_grad[3] else None
         ctx.save_for_backward(x, weight, scale, y, out if relu else None)
         return out
@@ -177,7 +176,7 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False) -
     x = x.to(compute_dtype(x))
     options = conv.stride, conv.padding, conv.dilation, conv.groups
     if torch.compiler.is_compiling():
-        _, scale, shift = affine(conv, norm)
+        *_, scale, shift = affine(conv, norm)
         weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
         out = F.conv2d(x, weight, shift.to(x.dtype), *options)
         return out.relu() if relu else out

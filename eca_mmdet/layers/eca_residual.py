@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .conv_norm import asks_gradients, compute_dtype, first_derivative
 from .eca import ECALayer
-from .folding import folded, has_fused_kernels, is_foldable
+from .folding import folded, has_fused_kernels, is_foldable, is_packed
 from .layout import is_channels_last_on_cpu, like
 
 
@@ -57,7 +57,7 @@ def gate_folds(x: Tensor, conv: nn.Module, norm: nn.Module, layer: ECALayer, ide
         and has_fused_kernels(x)
         and not identity.requires_grad
         and not asks_gradients(x, conv, norm, layer)
-        and not folded(conv, norm, x)[0].is_mkldnn
+        and not is_packed(conv, x)
     )
 
 

@@ -34,17 +34,17 @@ def is_foldable(conv: nn.Module, norm: nn.Module) -> bool:
     )
 
 
-def affine(conv: nn.Conv2d, norm: nn.Module) -> Tuple[Tensor, Tensor, Tensor]:
-    """Inverse deviation, and scale and shift that the norm applies to the convolution without its bias.
+def affine(conv: nn.Conv2d, norm: nn.Module) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean and inverse deviation, and the scale and shift that they come to, each ``(C,)``.
 
-    All of shape ``(C,)``.
+    They apply to the convolution without its bias, which the mean contains.
     """
     inverse = torch.rsqrt(norm.running_var + norm.eps)
     scale = inverse if norm.weight is None else inverse * norm.weight
     mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
     if norm.bias is None:
-        return inverse, scale, -mean * scale
-    return inverse, scale, torch.addcmul(norm.bias, mean, scale, value=-1)
+        return mean, inverse, scale, -mean * scale
+    return mean, inverse, scale, torch.addcmul(norm.bias, mean, scale, value=-1)
 
 
 class Folded:
@@ -86,17 +86,25 @@ class Folded:
 
 @torch.no_grad()
 def _fold(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tuple[Tensor, Tensor]:
-    _, scale, shift = affine(conv, norm)
+    *_, scale, shift = affine(conv, norm)
     weight = (conv.weight * scale.view(-1, 1, 1, 1)).to(x.dtype)
     if x.is_contiguous(memory_format=torch.channels_last):
         weight = weight.contiguous(memory_format=torch.channels_last)
-    # oneDNN's own layout saves a copy in every call, which counts where weights are large. It depends
-    # on the image size where channels increase, and another size's takes ten times as long.
-    if has_fused_kernels(x) and weight.numel() >= 2**20 and conv.out_channels <= 2 * conv.in_channels:
+    if is_packed(conv, x):
         weight = torch.ops.mkldnn._reorder_convolution_weight(
             weight, conv.padding, conv.stride, conv.dilation, conv.groups, list(x.shape)
         )
     return weight, shift.to(x.dtype)
+
+
+def is_packed(conv: nn.Conv2d, x: Tensor) -> bool:
+    """Whether the folded weight is in oneDNN's own layout.
+
+    That saves a copy in every call, which counts where weights are large. It depends on the image
+    size where channels increase, and another size's takes ten times as long.
+    """
+    large = conv.weight.numel() >= 2**20 and conv.out_channels <= 2 * conv.in_channels
+    return large and has_fused_kernels(x)
 
 
 def folded(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ def build(name):
     return lambda *case: partial(call, *case)
 
 
-def test_models__have_processes_of_their_own_with_as_many_threads(monkeypatch):
+def test_models__have_processes_of_their_own_with_as_many_threads():
     names = [str(os.getpid())]
     (round_of,) = rounds_of(names, build, 'cpu').values()
     assert 0 < round_of('train', (32, 32), torch.get_num_threads()).seconds < 1

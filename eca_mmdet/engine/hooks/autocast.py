@@ -5,10 +5,11 @@ from typing import Any, List, Sequence
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
+
+from .learning_rate import model_of
 
 PARTS = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'roi_head.bbox_head', 'roi_head.mask_head')
 """The parts of mmdet's detectors whose forward pass is made of convolutions and products."""
@@ -17,12 +18,11 @@ PARTS = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'roi_head.bbox_head', 'roi
 class _Region:
     """Hooks around a module's forward pass; holds no module, so copies of a model get their own."""
 
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype = dtype
+    def __init__(self) -> None:
         self.entered: List[Any] = []
 
     def enter(self, module: nn.Module, args: Any) -> None:
-        region = torch.autocast(next(module.parameters()).device.type, self.dtype)
+        region = torch.autocast(next(module.parameters()).device.type, torch.bfloat16)
         region.__enter__()
         self.entered.append(region)
 
@@ -37,17 +37,14 @@ def _to_float(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
-def autocast_parts(
-    model: nn.Module, parts: Sequence[str] = PARTS, dtype: torch.dtype = torch.bfloat16
-) -> List[str]:
-    """Let parts of a detector compute in half precision and return ``float32``.
+def autocast_parts(model: nn.Module, parts: Sequence[str] = PARTS) -> List[str]:
+    """Let parts of a detector compute in bfloat16 and return ``float32``.
 
     What lies between them, RoIAlign, losses and the suppression of boxes, stays in ``float32``.
 
     Args:
         model: A detector.
         parts: Names of its modules; those that it does not have are left out.
-        dtype: Type of autocast's region (``torch.autocast``).
 
     Returns:
         The names of the parts that it has.
@@ -63,7 +60,7 @@ def autocast_parts(
             f'it has {", ".join(name for name, _ in model.named_children())}'
         )
     for name in found:
-        region = _Region(dtype)
+        region = _Region()
         modules[name].register_forward_pre_hook(region.enter)
         modules[name].register_forward_hook(region.leave, always_call=True)
     return found
@@ -82,6 +79,5 @@ class AutocastHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Turn it on."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        found = autocast_parts(model, self.parts)
+        found = autocast_parts(model_of(runner), self.parts)
         print_log(f'bfloat16 in {", ".join(found)}; the rest in float32', 'current')

@@ -11,12 +11,17 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import nn
+
+
+def model_of(runner: Runner) -> nn.Module:
+    """The model itself, without a wrapper such as DistributedDataParallel."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def linear_rule(runner: Runner) -> float:
     """SGD's rate for this batch (arXiv 1706.02677): mmdet's 0.02 for 16 images, single-stage 0.01."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    single_stage = hasattr(model, 'bbox_head')
+    single_stage = hasattr(model_of(runner), 'bbox_head')
     return (0.01 if single_stage else 0.02) / 16 * images_per_step(runner)
 
 
