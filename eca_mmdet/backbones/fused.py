@@ -15,9 +15,10 @@ from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
+from ..layers.conv_eca_residual import conv_eca_residual, gate_folds
 from ..layers.conv_norm import conv_norm
 from ..layers.eca import ECALayer
-from ..layers.eca_residual import conv_eca_residual, eca_residual, gate_folds
+from ..layers.eca_residual import eca_residual
 from ..layers.folding import forget, has_hooks, is_foldable
 from ..layers.layout import to_contiguous
 from .compiled import Compiled
@@ -69,7 +70,7 @@ class FusedForward:
         if self.channels_last or (self.channels_last is None and x.device.type == 'cpu'):
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.maxpool(self._stem(x))
-        outs = []
+        outs, copy = [], None  # of what enters a stage, as it was handed out
         for i, name in enumerate(self.res_layers):
             layer = getattr(self, name)
             if has_hooks(layer):
@@ -77,9 +78,11 @@ class FusedForward:
             else:
                 own = False
                 for block in layer:
-                    x, own = self._block(block, x, own)
+                    x, own = self._block(block, x, own, copy)
+                    copy = None
             if i in self.out_indices:
-                outs.append(to_contiguous(x) if contiguous else x)
+                copy = to_contiguous(x) if contiguous else x
+                outs.append(copy)
         return tuple(outs)
 
     def _trains_on_little(self, x: Tensor) -> bool:
@@ -100,22 +103,22 @@ class FusedForward:
             x = conv_norm(x, conv, norm, relu=True)
         return x
 
-    def _block(self, block: nn.Module, x: Tensor, own: bool) -> Tuple[Tensor, bool]:
+    def _block(self, block: nn.Module, x: Tensor, own: bool, copy: Optional[Tensor]) -> Tuple[Tensor, bool]:
         """Output of a block, and whether nobody else can hold it; ``own`` says so of ``x``."""
         attention = self._fused_attention(block)
         if attention is None or (block.with_cp and x.requires_grad):
             return block(to_contiguous(x)), False
         own = own and is_foldable(block.conv1, block.norm1)  # a hook may hold its input
-        out = conv_norm(x, block.conv1, block.norm1, relu=True)
+        out = conv_norm(x, block.conv1, block.norm1, relu=True, copy=copy)
         last = block.conv2, block.norm2
         if type(block) in self.bottlenecks:
             out = conv_norm(out, *last, relu=True)
             last = block.conv3, block.norm3
         identity = x
         if block.downsample is not None:
-            identity = _downsample(block.downsample, x)
+            identity = _downsample(block.downsample, x, copy)
             own = is_foldable(*block.downsample[-2:]) and not has_hooks(block.downsample)
-        if attention and own and gate_folds(out, *last, *attention, identity):
+        if attention and gate_folds(out, *last, *attention, identity, own):
             return conv_eca_residual(out, *last, *attention, identity), True
         out = conv_norm(out, *last)
         if attention:
@@ -168,11 +171,11 @@ def _is_recorded() -> bool:
     return torch.jit.is_tracing() or torch.compiler.is_exporting()
 
 
-def _downsample(downsample: nn.Module, x: Tensor) -> Tensor:
+def _downsample(downsample: nn.Module, x: Tensor, copy: Optional[Tensor]) -> Tensor:
     """The shortcut: an optional pool, a convolution and a norm."""
     *before, conv, norm = downsample
     if has_hooks(downsample):
         return downsample(x)
     for module in before:
-        x = module(x)
-    return conv_norm(x, conv, norm)
+        x, copy = module(x), None
+    return conv_norm(x, conv, norm, copy=copy)

@@ -9,7 +9,7 @@ gradient is asked for.
 """
 
 from functools import wraps
-from typing import Callable, Iterator, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -35,14 +35,14 @@ def first_derivative(backward: Callable) -> Callable:
 
 
 class _ConvNorm(torch.autograd.Function):
-    """``relu(norm(conv(x)))``, which keeps ``x``, the weight and the ReLU's output.
+    """``relu(norm(conv(x)))``, which keeps ``x`` or its copy, the weight and the ReLU's output.
 
     The norm's scale goes to the smaller tensor, the weight or the convolution's output. Then
-    that output is kept as well where the scale has a gradient.
+    gamma's gradient takes that output as well, or where it is large the weight's gradient.
     """
 
     @staticmethod
-    def forward(ctx, x, weight, bias, gamma, beta, conv, norm, relu):
+    def forward(ctx, x, weight, bias, gamma, beta, conv, norm, relu, copy):
         ctx.mean, ctx.inverse, scale, shift = affine(conv, norm)
         ctx.options = options = conv.stride, conv.padding, conv.dilation, conv.groups
         ctx.scales_weight = _scales_weight(x, weight, options)
@@ -54,8 +54,10 @@ class _ConvNorm(torch.autograd.Function):
             y = convolve(x, weight.to(x.dtype), None, options, False)
             out = torch.addcmul(*(t.view(1, -1, 1, 1).to(x.dtype) for t in (shift, scale)), y)
             out = out.relu_() if relu else out
-        y = y if ctx.needs_input_grad[3] else None
-        ctx.save_for_backward(x, weight, scale, y, out if relu else None)
+        if y is not None:
+            _, needs_weight, _, needs_gamma = ctx.needs_input_grad[:4]
+            y = y if needs_gamma and not (needs_weight and _divides(scale, y, weight)) else None
+        ctx.save_for_backward(x if copy is None else copy, weight, scale, y, out if relu else None)
         return out
 
     @staticmethod
@@ -65,22 +67,25 @@ class _ConvNorm(torch.autograd.Function):
         needs_x, needs_weight, needs_bias, needs_gamma, needs_beta = ctx.needs_input_grad[:5]
         if out is not None:
             grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)
-        of_weight = of_gamma = of_scale = None
-        aligned, column = weight.contiguous(memory_format=_layout(x)), scale.view(-1, 1, 1, 1)
+        of_gamma = of_scale = None
+        layout, column = _layout(grad), scale.view(-1, 1, 1, 1)
         if ctx.scales_weight:
-            scaled, asked = (aligned * column).to(x.dtype), (needs_x, needs_weight or needs_gamma)
-            of_x, of_scaled = _convolution_backward(grad, x, scaled, ctx.options, *asked)
+            aligned, asked = weight.contiguous(memory_format=layout), (needs_x, needs_weight or needs_gamma)
+            scaled = (aligned * column).to(x.dtype)
+            of_x, of_scaled = convolution_backward(grad, x, scaled, ctx.options, *asked)
             if needs_gamma:
-                of_scale = torch.linalg.vecdot(*_rows(aligned, of_scaled.to(weight.dtype)))
-            if needs_weight:
-                of_weight = torch.mul(of_scaled, column, out=torch.empty_like(weight))
+                of_scale = _dots(aligned, of_scaled.to(weight.dtype))
+            of_weight = torch.mul(of_scaled, column, out=torch.empty_like(weight)) if needs_weight else None
         else:
             scaled, asked = grad * scale.view(1, -1, 1, 1).to(grad.dtype), (needs_x, needs_weight)
-            of_x, of_weight = _convolution_backward(scaled, x, aligned.to(x.dtype), ctx.options, *asked)
-            if needs_gamma:
+            of_x, of_weight = convolution_backward(
+                scaled, x, weight.contiguous(memory_format=layout).to(x.dtype), ctx.options, *asked
+            )
+            of_weight = _strided_like(of_weight, weight) if needs_weight else None
+            if needs_gamma and y is None:
+                of_scale = _dots(weight, of_weight) / scale
+            elif needs_gamma:
                 of_scale = (grad * y).sum((0, 2, 3), dtype=scale.dtype)
-            if needs_weight:
-                of_weight = _strided_like(of_weight, weight)
         of_shift = grad.sum((0, 2, 3), dtype=scale.dtype) if needs_bias or needs_gamma or needs_beta else None
         if needs_gamma:
             of_gamma = torch.addcmul(of_scale, of_shift, ctx.mean, value=-1).mul_(ctx.inverse)
@@ -93,7 +98,19 @@ class _ConvNorm(torch.autograd.Function):
             None,
             None,
             None,
+            None,
         )
+
+
+def _divides(scale: Tensor, y: Tensor, weight: Tensor) -> bool:
+    """Whether gamma's gradient is the weight's, which contains the scale, divided by it.
+
+    Then the convolution's output ``y`` need not be kept. It takes a look at the scale (on CUDA it
+    would wait for it) and a pass over the weight, which pays where the weight is not far larger.
+    """
+    if scale.device.type != 'cpu' or weight.numel() > 4 * y.numel():
+        return False
+    return bool(scale.abs().amin() > torch.finfo(scale.dtype).eps)
 
 
 def _scales_weight(x: Tensor, weight: Tensor, options: Tuple) -> bool:
@@ -115,42 +132,56 @@ def _strided_like(grad: Tensor, weight: Tensor) -> Tensor:
     return torch.empty_like(weight).copy_(grad)
 
 
-def _rows(*weights: Tensor) -> Iterator[Tensor]:
-    """The weights as matrices with a row for each output channel, in the memory order of the first."""
-    order = (0, 1, 2, 3) if weights[0].is_contiguous() else (0, 2, 3, 1)
-    return (weight.permute(order).flatten(1) for weight in weights)
+def _dots(a: Tensor, b: Tensor) -> Tensor:
+    """The dot product of two weights for each output channel, in the memory order of the first."""
+    order = (0, 1, 2, 3) if a.is_contiguous() else (0, 2, 3, 1)
+    rows = max(1, 2**18 // a[0].numel())  # vecdot writes the products down
+    slabs = zip(*(t.permute(order).flatten(1).split(rows) for t in (a, b)))
+    return torch.cat([torch.linalg.vecdot(*slab) for slab in slabs])
 
 
-def _convolution_backward(
+def convolution_backward(
     grad: Tensor, x: Tensor, weight: Tensor, options: Tuple, needs_x: bool, needs_weight: bool
-) -> Tuple:
+) -> Tuple[Optional[Tensor], Optional[Tensor]]:
+    """Gradients of a convolution's input and of its weight, those that are needed."""
     stride, padding, dilation, groups = options
-    of_weight = _weight_product(grad, x, weight, options) if needs_weight else None
-    asked = [needs_x, needs_weight and of_weight is None, False]  # the bias's is slow in oneDNN
-    if not any(asked):
-        return None, of_weight
-    of_x, by_onednn, _ = torch.ops.aten.convolution_backward(
-        grad, x, weight, None, stride, padding, dilation, False, [0, 0], groups, asked
-    )
-    return of_x, by_onednn if of_weight is None else of_weight
+    shape, of_x, of_weight = weight.shape, None, None
+    product = needs_weight and _is_product(grad, x, shape, options)
+    asked = [needs_x, needs_weight and not product, False]  # the bias's is slow in oneDNN
+    if any(asked):
+        of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+            grad, like(x, grad), weight, None, stride, padding, dilation, False, [0, 0], groups, asked
+        )
+    del weight  # perhaps the only reference to a large copy
+    return of_x, _weight_product(grad, x, shape, options) if product else of_weight
 
 
-def _weight_product(grad: Tensor, x: Tensor, weight: Tensor, options: Tuple) -> Optional[Tensor]:
-    """The weight's gradient as a matrix product, or ``None`` where that is slower than oneDNN.
+def _is_product(grad: Tensor, x: Tensor, shape: torch.Size, options: Tuple) -> bool:
+    """Whether the weight's gradient is faster as a matrix product than in oneDNN.
 
-    It is faster where there are few positions, and for 1x1 kernels in bfloat16.
+    That is where there are few positions, and for 1x1 kernels in bfloat16 or where ``x`` is in
+    the order (N, C, H, W).
     """
     stride, padding, dilation, groups = options
-    single = weight.shape[2:] == (1, 1) and not any(padding)
-    few = grad.numel() // grad.shape[1] <= min(weight.shape[:2])
-    if groups > 1 or not is_channels_last_on_cpu(x) or not (few or (single and x.dtype == torch.bfloat16)):
-        return None
-    if single:
+    if groups > 1 or not is_channels_last_on_cpu(grad):
+        return False
+    single, last = shape[2:] == (1, 1) and not any(padding), is_channels_last_on_cpu(x)
+    few = last and grad.numel() // grad.shape[1] <= min(shape[:2])
+    return few or (single and (not last or x.dtype == torch.bfloat16))
+
+
+def _weight_product(grad: Tensor, x: Tensor, shape: torch.Size, options: Tuple) -> Tensor:
+    """The weight's gradient of that ``shape`` as a matrix product."""
+    stride, padding, dilation, _ = options
+    if shape[2:] != (1, 1) or any(padding):
+        rows = F.unfold(x, shape[2:], dilation, padding, stride)  # (N, C * k * k, positions)
+        rows = rows.transpose(0, 1).flatten(1).t()
+    elif is_channels_last_on_cpu(x):
         rows = x[:, :, :: stride[0], :: stride[1]].permute(0, 2, 3, 1).flatten(0, 2)
     else:
-        rows = F.unfold(x, weight.shape[2:], dilation, padding, stride)  # (N, C * k * k, positions)
-        rows = rows.transpose(0, 1).flatten(1).t()
-    return (grad.permute(0, 2, 3, 1).flatten(0, 2).t() @ rows).view(weight.shape)
+        images = zip(grad, x[:, :, :: stride[0], :: stride[1]])
+        return sum(g.flatten(1) @ image.flatten(1).t() for g, image in images).view(shape)
+    return (grad.permute(0, 2, 3, 1).flatten(0, 2).t() @ rows).view(shape)
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
@@ -160,7 +191,9 @@ def compute_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if enabled else x.dtype
 
 
-def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False) -> Tensor:
+def conv_norm(
+    x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False, copy: Optional[Tensor] = None
+) -> Tensor:
     """Compute ``norm(conv(x))``, and the ReLU behind it, in as few passes as the two allow.
 
     Args:
@@ -168,6 +201,8 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False) -
         conv: The convolution; its parameters and the norm's get their gradients.
         norm: The norm; with running statistics it is folded, otherwise both run as they are.
         relu: Whether a ReLU follows.
+        copy: Another copy of ``x`` that the caller keeps anyway: where ``x`` has no gradient, the
+            backward pass keeps it in its place.
     """
     if not is_foldable(conv, norm):
         # mmcv's operators read any memory as if it were contiguous
@@ -181,7 +216,8 @@ def conv_norm(x: Tensor, conv: nn.Module, norm: nn.Module, relu: bool = False) -
         out = F.conv2d(x, weight, shift.to(x.dtype), *options)
         return out.relu() if relu else out
     if asks_gradients(x, conv, norm):
-        return _ConvNorm.apply(x, conv.weight, conv.bias, norm.weight, norm.bias, conv, norm, relu)
+        copy = copy if copy is not None and copy.dtype == x.dtype and not x.requires_grad else None
+        return _ConvNorm.apply(x, conv.weight, conv.bias, norm.weight, norm.bias, conv, norm, relu, copy)
     weight, bias = folded(conv, norm, x)
     with torch.no_grad():
         return convolve(x, weight, bias, options, relu)

@@ -13,12 +13,11 @@ from typing import Tuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from .conv_norm import asks_gradients, compute_dtype, first_derivative
+from .conv_norm import first_derivative
 from .eca import ECALayer
-from .folding import folded, has_fused_kernels, is_foldable, is_packed
-from .layout import is_channels_last_on_cpu, like
+from .layout import like
 
 
 def eca_residual(z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool = False) -> Tensor:
@@ -42,83 +41,31 @@ def eca_residual(z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool =
         return _scale_add_relu(z, gate, like(identity, z), overwrite)
 
 
-def gate_folds(x: Tensor, conv: nn.Module, norm: nn.Module, layer: ECALayer, identity: Tensor) -> bool:
-    """Whether ``conv_eca_residual`` can compute the end of a block, and in less time.
-
-    It scales the weight anew for each image, which pays where an image has many positions.
-    """
-    return (
-        is_foldable(conv, norm)
-        and (conv.kernel_size, conv.stride, conv.padding, conv.groups) == ((1, 1), (1, 1), (0, 0), 1)
-        and x.dtype == identity.dtype == compute_dtype(x) == torch.float32
-        and x.shape[2] * x.shape[3] >= 16 * x.shape[1]
-        and is_channels_last_on_cpu(x)
-        and is_channels_last_on_cpu(identity)
-        and has_fused_kernels(x)
-        and not identity.requires_grad
-        and not asks_gradients(x, conv, norm, layer)
-        and not is_packed(conv, x)
-    )
+def _gate(z: Tensor, kernel: Tensor) -> Tuple[Tensor, Tensor]:
+    """Gate ``(N, C, 1, 1)`` in the type of ``z`` and descriptor ``(N, C)`` in the kernel's."""
+    mean = z.mean((2, 3), dtype=kernel.dtype)
+    return gate_of(mean, kernel).view(*mean.shape, 1, 1).to(z.dtype), mean
 
 
-@torch.no_grad()
-def conv_eca_residual(
-    x: Tensor, conv: nn.Module, norm: nn.Module, layer: ECALayer, identity: Tensor
-) -> Tensor:
-    """Compute ``relu(layer(norm(conv(x))) + identity)`` in the memory of ``identity``.
+def gate_of(mean: Tensor, kernel: Tensor) -> Tensor:
+    """Gate of the channels' means, both ``(N, C)``."""
+    with torch.autocast(mean.device.type, enabled=False):
+        return torch.mv(_windows(mean, kernel), kernel.view(-1)).sigmoid().view_as(mean)
 
-    The mean over positions of a 1x1 convolution is the convolution of the mean, so the gate is
-    known before the convolution, goes into its weight, and one pass of oneDNN does the rest.
 
-    Args:
-        x: Input of the convolution, ``(N, C_in, H, W)``.
-        conv: The block's last convolution, 1x1.
-        norm: Its frozen norm.
-        layer: The attention.
-        identity: What is added, ``(N, C, H, W)``; overwritten.
-    """
-    weight, bias = folded(conv, norm, x)
-    descriptor = F.linear(x.mean((2, 3)), weight.flatten(1), bias)
-    gates = _gate_of(descriptor, layer.conv.weight)
-    for image, target, gate in zip(x.split(1), identity.split(1), gates):
-        torch.ops.mkldnn._convolution_pointwise_.binary(
-            target,
-            image,
-            weight * gate.view(-1, 1, 1, 1),
-            bias * gate,
-            conv.padding,
-            conv.stride,
-            conv.dilation,
-            conv.groups,
-            'add',
-            1.0,
-            'relu',
-            [],
-            None,
-        )
-    return identity
+def gate_gradients(of_logit: Tensor, mean: Tensor, kernel: Tensor) -> Tuple[Tensor, Tensor]:
+    """Gradients of the kernel and of the means, from that of what the sigmoid takes, ``(N, C)``."""
+    of_kernel = torch.mv(_windows(mean, kernel).t(), of_logit.flatten()).view_as(kernel)
+    return of_kernel, torch.mv(_windows(of_logit, kernel), kernel.flatten().flip(0)).view_as(mean)
 
 
 def _windows(rows: Tensor, kernel: Tensor) -> Tensor:
-    """Neighbourhoods ``(N * C, k)`` of each channel of ``(N, 1, C)``, for a convolution as a product.
+    """Neighbourhoods ``(N * C, k)`` of each channel of ``(N, C)``, for a convolution as a product.
 
     On a CPU that takes half the time of torch's ``conv1d``, forward and backward.
     """
     size = kernel.shape[-1]
-    return F.pad(rows.flatten(1), (size // 2, size // 2)).unfold(1, size, 1).reshape(-1, size)
-
-
-def _gate(z: Tensor, kernel: Tensor) -> Tuple[Tensor, Tensor]:
-    """Gate ``(N, C, 1, 1)`` in the type of ``z`` and descriptor ``(N, 1, C)`` in the kernel's."""
-    mean = z.mean((2, 3), dtype=kernel.dtype)
-    gate = _gate_of(mean, kernel)
-    return gate.view(*mean.shape, 1, 1).to(z.dtype), mean.unsqueeze(1)
-
-
-def _gate_of(mean: Tensor, kernel: Tensor) -> Tensor:
-    """Gate of channel means, both ``(N, C)``."""
-    with torch.autocast(mean.device.type, enabled=False):
-        return torch.mv(_windows(mean.unsqueeze(1), kernel), kernel.view(-1)).sigmoid().view_as(mean)
+    return F.pad(rows, (size // 2, size // 2)).unfold(1, size, 1).reshape(-1, size)
 
 
 def _scale_add_relu(z: Tensor, gate: Tensor, identity: Tensor, overwrite: bool) -> Tensor:
@@ -147,8 +94,7 @@ class _ECAResidual(torch.autograd.Function):
         grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)  # also the identity's
         of_z = kept * gate if ctx.keeps_z else out - kept
         of_logit = of_z.mul_(grad).sum((2, 3), dtype=kernel.dtype) * (1 - gate[:, :, 0, 0].to(kernel.dtype))
-        of_kernel = torch.mv(_windows(descriptor, kernel).t(), of_logit.flatten()).view_as(kernel)
-        of_descriptor = torch.mv(_windows(of_logit, kernel), kernel.flatten().flip(0))
+        of_kernel, of_descriptor = gate_gradients(of_logit, descriptor, kernel)
         of_mean = (of_descriptor / (grad.shape[2] * grad.shape[3])).view_as(gate).to(gate.dtype)
         torch.addcmul(of_mean, grad, gate, out=of_z)
         return of_z, grad, of_kernel, None

@@ -1,5 +1,7 @@
 """A block's end whose gate goes into the weight of its last convolution."""
 
+import copy
+
 import pytest
 import torch
 from reference import eca
@@ -9,23 +11,92 @@ from torch import nn
 
 from eca_mmdet import ECALayer, ECAResNet
 from eca_mmdet.backbones import fused as fused_module
-from eca_mmdet.layers.eca_residual import conv_eca_residual, gate_folds
+from eca_mmdet.layers.conv_eca_residual import conv_eca_residual, gate_folds
 
 IMAGE = torch.randn(2, 3, 129, 161, generator=torch.Generator().manual_seed(1))
 
 
-def end_of_a_block(dtype=torch.float32, size=(12, 13), **options):
+def end_of_a_block(dtype=torch.float32, size=(12, 13), batch=2, **options):
     """Input, convolution, norm, attention and identity, without gradients."""
     conv, norm = nn.Conv2d(8, 32, **dict(dict(kernel_size=1), **options)), nn.BatchNorm2d(32).eval()
     for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
         nn.init.uniform_(tensor, 0.5, 1.5)
     x, identity = (
-        torch.randn(2, c, *size).to(dtype).contiguous(memory_format=torch.channels_last) for c in (8, 32)
+        torch.randn(batch, c, *size).to(dtype).contiguous(memory_format=torch.channels_last) for c in (8, 32)
     )
     layer = ECALayer(kernel_size=3)
     for module in (conv, norm, layer):
         module.to(dtype).requires_grad_(False)
     return x, conv, norm, layer, identity
+
+
+def plain(x, conv, norm, layer, identity):
+    return torch.relu(eca(norm(conv(x)), layer.conv.weight) + identity)
+
+
+def leaves(x, conv, norm, layer, identity):
+    return [x, *conv.parameters(), *norm.parameters(), *layer.parameters(), identity]
+
+
+@pytest.mark.parametrize('size', [(2, 8), (12, 13)])
+@pytest.mark.parametrize('batch', [1, 3])
+@pytest.mark.parametrize('bias', [False, True])
+def test_gradients__equal_those_of_the_plain_statement(bias, batch, size):
+    parts = end_of_a_block(torch.float64, size, batch, bias=bias)
+    for leaf in leaves(*parts):
+        leaf.requires_grad_()
+    parts[2].weight.data[3] = 0
+    assert gate_folds(*parts, own=False)
+    out, expected = conv_eca_residual(*parts), plain(*parts)
+    torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
+    grad = torch.randn_like(out)
+    ours = torch.autograd.grad(out, leaves(*parts), grad)
+    theirs = torch.autograd.grad(expected, leaves(*parts), grad)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    for a, leaf in zip(ours, leaves(*parts)):
+        assert a.stride() == leaf.stride()
+
+
+@pytest.mark.parametrize('asking', range(6))
+def test_gradients__come_for_what_asks_for_them_only(asking):
+    parts = end_of_a_block(torch.float64)
+    leaf = leaves(*parts)[asking].requires_grad_()
+    out = conv_eca_residual(*parts)
+    (ours,), (theirs,) = (torch.autograd.grad(o.square().sum(), [leaf]) for o in (out, plain(*parts)))
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_half_precision__is_within_rounding_of_float64():
+    parts = end_of_a_block(torch.bfloat16)
+    identity = parts[-1].mul_(4)
+    identity.copy_(identity.sign() * (identity.abs() + 6))  # no sum near zero, where rounding decides
+    high = tuple(t.double() if torch.is_tensor(t) else copy.deepcopy(t).double() for t in parts)
+    for leaf in (*leaves(*parts), *leaves(*high)):
+        leaf.requires_grad_()
+    out, expected = conv_eca_residual(*parts), plain(*high)
+    torch.testing.assert_close(out.double(), expected, rtol=2**-6, atol=2**-6)
+    grad = torch.rand_like(out)
+    ours = torch.autograd.grad(out, leaves(*parts), grad)
+    theirs = torch.autograd.grad(expected, leaves(*high), grad.double())
+    for a, b in zip(ours, theirs):
+        assert ((a.double() - b).norm() / b.norm()).item() < 2**-5
+
+
+def test_second_derivatives__are_refused_with_an_error():
+    parts = end_of_a_block(torch.float64)
+    parts[0].requires_grad_()
+    with pytest.raises(RuntimeError, match='fast=False'):
+        torch.autograd.grad(conv_eca_residual(*parts).sum(), parts[0], create_graph=True)
+
+
+def test_backward_pass__keeps_neither_the_convolutions_output_nor_the_identity():
+    parts, kept = end_of_a_block(), []
+    for leaf in leaves(*parts):
+        leaf.requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        out = conv_eca_residual(*parts)
+    large = [t for t in kept if t.numel() >= out.numel()]
+    assert [t.data_ptr() for t in large] == [out.data_ptr()]
 
 
 @pytest.mark.parametrize('bias', [False, True])
@@ -35,53 +106,64 @@ def test_value__equals_the_plain_statement_in_the_memory_of_the_identity(bias):
     expected = torch.relu(eca(z, layer.conv.weight.double()) + identity.double())
     for module in (conv, norm):
         module.float()
-    assert gate_folds(x, conv, norm, layer, identity)
+    assert gate_folds(x, conv, norm, layer, identity, own=True)
     out = conv_eca_residual(x, conv, norm, layer, identity)
     torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
     assert out.data_ptr() == identity.data_ptr()
 
 
+UNFIT = [dict(kernel_size=3, padding=1), dict(padding=1), dict(stride=2), dict(groups=2)]
+
+
 @pytest.mark.parametrize(
     'options',
     [
-        dict(kernel_size=3, padding=1),
-        dict(padding=1),
-        dict(groups=2),
+        *UNFIT,
         dict(dtype=torch.float64),
         dict(dtype=torch.bfloat16),
         dict(size=(11, 11)),  # 121 positions for 8 channels
     ],
 )
-def test_gate_folds__only_where_it_pays(options):
-    assert not gate_folds(*end_of_a_block(**options))
+def test_gate_folds__in_the_identitys_memory_only_where_it_pays(options):
+    assert not gate_folds(*end_of_a_block(**options), own=True)
 
 
-@pytest.mark.parametrize('part', range(5))
-def test_gate_folds__not_where_something_asks_for_a_gradient(part):
+@pytest.mark.parametrize('options', [*UNFIT, dict(size=(3, 5))])
+def test_gate_folds__in_training_only_where_it_pays(options):
+    parts = end_of_a_block(**options)
+    parts[0].requires_grad_()
+    assert not gate_folds(*parts, own=False)
+
+
+def test_gate_folds__not_in_memory_that_others_hold():
     parts = end_of_a_block()
-    assert gate_folds(*parts)
-    parts[part].requires_grad_()
-    assert not gate_folds(*parts)
+    assert not gate_folds(*parts, own=False)
+    parts[-1].requires_grad_()
     with torch.no_grad():
-        assert gate_folds(*parts) == (part != 4)  # the identity may be needed in a backward pass
+        assert not gate_folds(*parts, own=True)  # the identity may be needed in a backward pass
 
 
-def test_gate_folds__not_in_autocast_nor_of_other_memory():
+@pytest.mark.parametrize('asks', [False, True])
+def test_gate_folds__not_in_autocast_nor_of_other_layouts(asks):
     x, *middle, identity = end_of_a_block()
-    assert not gate_folds(x.contiguous(), *middle, identity)
-    assert not gate_folds(x, *middle, identity.contiguous())
+    x.requires_grad_(asks)
+    assert gate_folds(x, *middle, identity, own=True)
+    assert not gate_folds(x.contiguous(), *middle, identity, own=True)
+    assert not gate_folds(x, *middle, identity.contiguous(), own=True)
     with torch.autocast('cpu', torch.bfloat16):
-        assert not gate_folds(x, *middle, identity)
+        assert not gate_folds(x, *middle, identity, own=True)
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The calls that a backbone makes."""
+    """The calls of a backbone that overwrite the identity."""
     seen = []
 
     def spy(*args):
-        seen.append(args)
-        return conv_eca_residual(*args)
+        out = conv_eca_residual(*args)
+        if out is args[-1]:
+            seen.append(args)
+        return out
 
     monkeypatch.setattr(fused_module, 'conv_eca_residual', spy)
     return seen

@@ -143,13 +143,13 @@ def kept_bytes(backbone, x):
     return sum(size for pointer, size in kept.items() if pointer not in own)
 
 
-def test_memory_kept_for_the_backward_pass__is_less_than_0_77_of_the_plain_resnets():
+def test_memory_kept_for_the_backward_pass__is_less_than_0_6_of_the_plain_resnets():
     options = dict(frozen_stages=1)
     x = torch.randn(2, 3, 320, 480)
     ours, stock = ECAResNet(50, **options), ResNet(50, **options)
     for backbone in (ours, stock):
         backbone.train()  # norms on frozen statistics
-    assert kept_bytes(ours, x) <= 0.77 * kept_bytes(stock, x)
+    assert kept_bytes(ours, x) <= 0.6 * kept_bytes(stock, x)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from copy import deepcopy as copy_of
+
 import pytest
 import torch
 from torch import nn
@@ -16,7 +18,7 @@ def _pair(bias=False, groups=1, **options):
 
 
 @pytest.mark.parametrize('relu', [False, True])
-@pytest.mark.parametrize('size', [2, 9])  # with more weights than outputs, and with fewer
+@pytest.mark.parametrize('size', [2, 4, 9])  # with far more weights than outputs, with more, with fewer
 @pytest.mark.parametrize('options', [{}, dict(bias=True), dict(groups=2), dict(stride=2)])
 def test_values_and_gradients__equal_conv_then_norm(options, size, relu):
     conv, norm = _pair(**options)
@@ -43,14 +45,36 @@ def test_gradients__come_for_what_asks_for_them_only(frozen):
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
-def test_gradient_of_a_zero_gamma__is_that_of_the_norm():
+@pytest.mark.parametrize('zeros', [slice(None), slice(2, 3)])
+def test_gradient_of_a_zero_gamma__is_that_of_the_norm(zeros):
     conv, norm = _pair()
-    nn.init.zeros_(norm.weight)
+    norm.weight.data[zeros] = 0
     x = torch.randn(1, 4, 3, 3, dtype=torch.float64)
     ours = torch.autograd.grad(conv_norm(x, conv, norm).square().sum(), norm.weight)
     theirs = torch.autograd.grad(norm(conv(x)).square().sum(), norm.weight)
     assert theirs[0].abs().sum() > 0
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize('options', [{}, dict(stride=2), dict(kernel_size=3, padding=1), dict(groups=2)])
+def test_copy_of_the_input__is_kept_in_its_place(options, dtype):
+    conv, norm = nn.Conv2d(4, 6, **dict(dict(kernel_size=1), **options)), nn.BatchNorm2d(6).eval()
+    conv, norm = conv.to(dtype), norm.to(dtype)
+    copy = torch.randn(2, 4, 7, 6).to(dtype)
+    x = copy.to(memory_format=torch.channels_last)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.data_ptr()) or t, lambda t: t):
+        out = conv_norm(x, conv, norm, copy=copy)
+    assert copy.data_ptr() in kept
+    assert x.data_ptr() not in kept
+    inputs = [*conv.parameters(), *norm.parameters()]
+    high = [module.double() for module in (copy_of(conv), copy_of(norm))]
+    others = [*high[0].parameters(), *high[1].parameters()]
+    grad, rounding = torch.randn_like(out), 1e-10 if dtype == torch.float64 else 2**-5
+    theirs = torch.autograd.grad(high[1](high[0](x.double())), others, grad.double())
+    for a, b in zip(torch.autograd.grad(out, inputs, grad), theirs):
+        assert ((a.double() - b).norm() / b.norm()).item() < rounding
 
 
 def test_is_foldable__only_with_running_statistics_and_plain_layers():
