@@ -4,6 +4,7 @@ mmengine's ``compile`` of a run's config compiles the training step of the whole
 assigners and samplers break the graph and make new ones; this is for the backbone alone.
 """
 
+from importlib.util import find_spec
 from typing import Any, Callable, Dict, Tuple
 
 import torch
@@ -43,3 +44,12 @@ def require_compiler() -> None:
             'compile=True needs a C++ compiler, and torch finds none; install g++, name one in the '
             'environment variable CXX, or build the backbone without compile=True'
         ) from None
+
+
+def require_triton() -> None:
+    """Raise a ``ValueError`` where the package triton is missing."""
+    if find_spec('triton') is None:
+        raise ValueError(
+            'triton=True needs the package triton, which comes with torch for CUDA; install it, or '
+            'build the backbone without triton=True'
+        )

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..layers import RELEASED_KERNEL_SIZES, attention_config, sized_attention
 from .checked_weights import CheckedWeights
-from .compiled import Compiled, require_compiler
+from .compiled import Compiled, require_compiler, require_triton
 from .fused import FusedForward
 from .kernel_sizes import KernelSizes, stage_kernel_sizes
 from .widths import (
@@ -102,6 +102,8 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         channels_last: Memory format inside the fused pass, ``None`` for ``channels_last`` on
             the CPU and the input's elsewhere; the features have the input's in any case.
         compile: Whether ``torch.compile`` compiles it, once for all image sizes (``compiled.py``).
+        triton: Whether Triton kernels compute the ends of the blocks on CUDA (``tail_triton.py``);
+            their speed has not been measured.
         **kwargs: All other arguments of mmdet's ``ResNet``, unchanged.
 
     Raises:
@@ -143,9 +145,12 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         fast: bool = True,
         channels_last: Optional[bool] = None,
         compile: bool = False,
+        triton: bool = False,
         **kwargs,
     ) -> None:
-        self.fast, self.channels_last = fast, channels_last
+        self.fast, self.channels_last, self.triton = fast, channels_last, triton
+        if triton:
+            require_triton()
         if compile:
             require_compiler()
             self.compiled = Compiled(FusedForward.features)

@@ -35,12 +35,14 @@ class FusedForward:
         fewest_positions: Pixels of a batch from which it is used in training on a CPU; in smaller
             ones the weights outweigh the features, and the plain pass is faster.
         compiled: The compiled form of ``features``, or ``None`` to run it as it is.
+        triton: Whether Triton kernels compute the ends of the blocks on CUDA.
     """
 
     fast: bool = True
     channels_last: Optional[bool] = None
     fewest_positions: int = 2**17
     compiled: Optional[Compiled] = None
+    triton: bool = False
     basic_blocks: Tuple[type, ...] = (BasicBlock,)
     bottlenecks: Tuple[type, ...] = (Bottleneck, GroupedBottleneck)
 
@@ -122,7 +124,7 @@ class FusedForward:
             return conv_eca_residual(out, *last, *attention, identity), True
         out = conv_norm(out, *last)
         if attention:
-            return eca_residual(out, identity, *attention, overwrite=is_foldable(*last)), True
+            return eca_residual(out, identity, *attention, is_foldable(*last), self.triton), True
         return F.relu(out + identity, inplace=True), True
 
     def _fused_attention(self, block: nn.Module) -> Optional[Tuple[ECALayer, ...]]:
@@ -149,7 +151,8 @@ class FusedForward:
         fused = sum(self._fused_attention(block) is not None for block in blocks)
         MMLogger.get_current_instance().info(
             f'{type(self).__name__}: fused forward pass in {fused} of {len(blocks)} blocks '
-            f'(fast=False turns it off){", compiled: the first steps are slow" if self.compiled else ""}'
+            f'(fast=False turns it off){", Triton kernels on CUDA" if self.triton else ""}'
+            f'{", compiled: the first steps are slow" if self.compiled else ""}'
         )
 
     def train(self, mode: bool = True) -> nn.Module:

@@ -30,7 +30,7 @@ from .measure import memory_records, peak_of, resident_bytes
 from .models import parse_name, random_norms
 from .workers import CallOf, rounds_of
 
-OPTIONS = ('amp', 'compile')
+OPTIONS = ('amp', 'compile', 'triton')
 CHECKED_SIZE = (128, 160)
 OBJECTS = 8  # in an image
 
@@ -112,7 +112,7 @@ def build_detector(config: str, name: str, options: Optional[dict], device: str)
     Raises:
         ValueError: If the config's backbone is no ``ECAResNet``, or the name is unknown.
     """
-    cls, arguments, wanted = parse_name(name, OPTIONS)
+    cls, arguments, wanted = parse_name(name, OPTIONS, device)
     cfg = load_config(config, options)
     backbone = cfg.get('model', {}).get('backbone', {})
     if backbone.get('type') != 'ECAResNet':

@@ -22,8 +22,8 @@ KINDS: Dict[str, Tuple[type, Dict[str, Any]]] = {
 }
 """mmdet's ResNet; ECA as separate steps; SE; the fused pass without ECA, with it, without its layout."""
 
-OPTIONS = ('channels_last', 'amp', 'compile')
-"""Of the whole backbone and its input; ``amp`` is bfloat16, ``compile`` as ``ECAResNet(compile=True)``."""
+OPTIONS = ('channels_last', 'amp', 'compile', 'triton')
+"""Of the whole backbone and its input; ``amp`` is bfloat16, the last two as ``ECAResNet``'s arguments."""
 
 MODELS_COMPARED = ('stock', 'stock+channels_last', 'naive', 'se', 'ours', 'ours+channels_last')
 
@@ -78,7 +78,7 @@ def build_contestant(name: str, depth: int = 50, frozen_stages: int = 1, device:
     Raises:
         ValueError: If the name is not a kind followed by options.
     """
-    cls, arguments, options = parse_name(name, OPTIONS)
+    cls, arguments, options = parse_name(name, OPTIONS, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = random_norms(cls(depth=depth, frozen_stages=frozen_stages, **arguments)).to(device)
@@ -90,11 +90,13 @@ def build_contestant(name: str, depth: int = 50, frozen_stages: int = 1, device:
     return Contestant(name, module, options)
 
 
-def parse_name(name: str, allowed: Sequence[str]) -> Tuple[type, Dict[str, Any], Tuple[str, ...]]:
+def parse_name(
+    name: str, allowed: Sequence[str], device: str = 'cpu'
+) -> Tuple[type, Dict[str, Any], Tuple[str, ...]]:
     """Backbone class, its arguments and the options of a model's name.
 
     Raises:
-        ValueError: If the name is not a kind followed by options.
+        ValueError: If the name is not a kind followed by options, or they do not run on the device.
     """
     kind, *options = name.split('+')
     if kind not in KINDS or not set(options) <= set(allowed):
@@ -105,6 +107,10 @@ def parse_name(name: str, allowed: Sequence[str]) -> Tuple[type, Dict[str, Any],
     if not available(name):
         raise ValueError(f'{name!r} needs an attention that is not there; there are {", ".join(ATTENTIONS)}')
     cls, arguments = KINDS[kind]
+    if 'triton' in options:
+        if kind not in ('ours', 'nchw') or device == 'cpu':
+            raise ValueError(f'{name!r}: +triton is for ours and nchw on a CUDA device (--device cuda)')
+        arguments = dict(arguments, triton=True)
     if 'compile' in options:
         torch._dynamo.config.recompile_limit = 64  # all models share the code that is compiled
         if cls is ECAResNet:

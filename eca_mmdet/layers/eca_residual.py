@@ -9,18 +9,22 @@ be, and the output takes its place in memory. In half precision the difference w
 and ``z`` is kept.
 """
 
+from types import ModuleType
 from typing import Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import tail_torch
 from .conv_norm import first_derivative
 from .eca import ECALayer
 from .layout import like
 
 
-def eca_residual(z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool = False) -> Tensor:
+def eca_residual(
+    z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool = False, triton: bool = False
+) -> Tensor:
     """Compute ``relu(layer(z) + identity)``.
 
     Args:
@@ -28,17 +32,28 @@ def eca_residual(z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool =
         identity: What is added, of the same shape.
         layer: The attention; its kernel gets its gradient.
         overwrite: Whether ``z`` is the caller's own and no longer needed.
+        triton: Whether to use the Triton kernels where they take such a tensor.
     """
     kernel = layer.conv.weight
     if torch.compiler.is_compiling():
         return torch.addcmul(identity, z, _gate(z, kernel)[0]).relu()
     if z.dtype != identity.dtype:
         z, identity = (t.to(torch.promote_types(z.dtype, identity.dtype)) for t in (z, identity))
+    passes = _passes(z, triton)
     if torch.is_grad_enabled() and any(t.requires_grad for t in (z, identity, kernel)):
-        return _ECAResidual.apply(z, identity, kernel, overwrite)
+        return _ECAResidual.apply(z, identity, kernel, overwrite, passes)
     with torch.no_grad():
-        gate = _gate(z, kernel)[0]
-        return _scale_add_relu(z, gate, like(identity, z), overwrite)
+        return passes.scale_add_relu(z, _gate(z, kernel)[0], like(identity, z), overwrite)
+
+
+def _passes(z: Tensor, triton: bool) -> ModuleType:
+    """The module that makes the passes over memory."""
+    if triton:
+        from . import tail_triton  # Triton is there with torch for CUDA only
+
+        if tail_triton.takes(z):
+            return tail_triton
+    return tail_torch
 
 
 def _gate(z: Tensor, kernel: Tensor) -> Tuple[Tensor, Tensor]:
@@ -68,33 +83,26 @@ def _windows(rows: Tensor, kernel: Tensor) -> Tensor:
     return F.pad(rows, (size // 2, size // 2)).unfold(1, size, 1).reshape(-1, size)
 
 
-def _scale_add_relu(z: Tensor, gate: Tensor, identity: Tensor, overwrite: bool) -> Tensor:
-    out = torch.addcmul(identity, z, gate, out=z) if overwrite else torch.addcmul(identity, z, gate)
-    return out.relu_()
-
-
 class _ECAResidual(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, z, identity, kernel, overwrite):
-        identity = like(identity, z)
+    def forward(ctx, z, identity, kernel, overwrite, passes):
+        identity, ctx.passes = like(identity, z), passes
         gate, descriptor = _gate(z, kernel)
-        keeps_z = z.dtype in (torch.float16, torch.bfloat16)
-        overwrite = overwrite and not keeps_z
-        out = _scale_add_relu(z, gate, identity, overwrite)
+        ctx.keeps_z = z.dtype in (torch.float16, torch.bfloat16)
+        overwrite = overwrite and not ctx.keeps_z
+        out = passes.scale_add_relu(z, gate, identity, overwrite)
         if overwrite:
             ctx.mark_dirty(z)
-        ctx.keeps_z = keeps_z
-        ctx.save_for_backward(z if keeps_z else identity, out, gate, descriptor, kernel)
+        ctx.save_for_backward(z if ctx.keeps_z else identity, out, gate, descriptor, kernel)
         return out
 
     @staticmethod
     @first_derivative
     def backward(ctx, grad):
         kept, out, gate, descriptor, kernel = ctx.saved_tensors
-        grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)  # also the identity's
-        of_z = kept * gate if ctx.keeps_z else out - kept
-        of_logit = of_z.mul_(grad).sum((2, 3), dtype=kernel.dtype) * (1 - gate[:, :, 0, 0].to(kernel.dtype))
+        scales = gate if ctx.keeps_z else None
+        grad, sums, buffer = ctx.passes.mask_and_sum(like(grad, out), out, kept, scales)
+        of_logit = sums.to(kernel.dtype) * (1 - gate[:, :, 0, 0].to(kernel.dtype))
         of_kernel, of_descriptor = gate_gradients(of_logit, descriptor, kernel)
         of_mean = (of_descriptor / (grad.shape[2] * grad.shape[3])).view_as(gate).to(gate.dtype)
-        torch.addcmul(of_mean, grad, gate, out=of_z)
-        return of_z, grad, of_kernel, None
+        return ctx.passes.scale_shift(grad, gate, of_mean, buffer), grad, of_kernel, None, None
