@@ -128,7 +128,7 @@ def test_gate_folds__in_the_identitys_memory_only_where_it_pays(options):
     assert not gate_folds(*end_of_a_block(**options), own=True)
 
 
-@pytest.mark.parametrize('options', [*UNFIT, dict(size=(3, 5))])
+@pytest.mark.parametrize('options', [*UNFIT, dict(size=(3, 5)), dict(dtype=torch.float16)])
 def test_gate_folds__in_training_only_where_it_pays(options):
     parts = end_of_a_block(**options)
     parts[0].requires_grad_()
