@@ -13,6 +13,7 @@ from eca_mmdet.benchmark import (
     Cases,
     benchmark_backbones,
     benchmark_detectors,
+    benchmark_tail,
     machine,
     measure_loading,
     plot_results,
@@ -47,6 +48,9 @@ def parse_args(argv=None):
     what.add_argument(
         '--loading', metavar='CONFIG', help='train this on drawn shapes; the share of data loading'
     )
+    what.add_argument(
+        '--tail', action='store_true', help='time the end of a block; ratios to the least that memory allows'
+    )
     parser.add_argument(
         '--models',
         nargs='+',
@@ -72,6 +76,8 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if not args.sizes and (args.loading or not args.changing):
         parser.error('--sizes: give a size such as 320x480; only with --changing may there be none')
+    if args.tail and (args.models or args.modes or args.changing or args.plot):
+        parser.error('--tail takes no --models, --modes, --changing or --plot')
     return args
 
 
@@ -81,6 +87,8 @@ def measure(args):
         return dict(loading=found)
     modes = args.modes or (MODES[:2] if args.detector else MODES)
     cases = Cases(args.sizes, args.batches, args.changing, modes, args.repeats, args.warmup)
+    if args.tail:
+        return dict(results=benchmark_tail(cases, args.device, print))
     if args.detector:
         names = args.models or ['naive', 'ours']
         return benchmark_detectors(args.detector, names, cases, args.cfg_options, args.device, print)

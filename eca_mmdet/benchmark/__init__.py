@@ -7,12 +7,14 @@ from .loading import measure_loading
 from .models import MODELS_COMPARED, build_contestant
 from .plot import plot_results
 from .report import machine, report_text
+from .tail import benchmark_tail
 
 __all__ = [
     'MODELS_COMPARED',
     'Cases',
     'benchmark_backbones',
     'benchmark_detectors',
+    'benchmark_tail',
     'build_contestant',
     'machine',
     'measure_loading',

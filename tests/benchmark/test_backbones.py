@@ -74,10 +74,27 @@ def test_tool__writes_results_checks_and_machine(tmp_path, capsys):
 def test_tool__refuses_wrong_input_before_it_works(tmp_path, capsys):
     out = tmp_path / 'speed.json'
     out.touch()
-    for arguments in (['--out', str(out)], ['--models', 'theirs'], ['--sizes', '8x8'], ['--sizes']):
+    models = [['--models', 'theirs'], ['--models', 'ours+triton'], ['--models', 'stock+triton']]
+    wrong = [['--sizes', '8x8'], ['--sizes'], ['--tail', '--models', 'ours']]
+    for arguments in (['--out', str(out)], *models, *wrong):
         with pytest.raises(SystemExit, match='2'):
             load_tool('benchmark').main(arguments)
-    assert 'a name is one of stock' in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert 'a name is one of stock' in printed
+    assert '+triton is for ours and nchw on a CUDA device' in printed
+
+
+def test_tail__is_compared_with_what_memory_allows(tmp_path, capsys):
+    out = tmp_path / 'tail.json'
+    load_tool('benchmark').main(['--tail', '--sizes', '32x64', '--repeats', '2', '--out', str(out)])
+    results = json.loads(out.read_text())['results']
+    assert len(results) == 4 * 2 * 3  # stages, types, ways
+    for record in results:
+        limit = next(r for r in results if r['model'] == 'limit, ' + record['model'].split(', ')[1])
+        assert limit['ratio']['median'] == 1
+        low, high = record['seconds']['q1'], record['seconds']['q3']
+        assert low <= record['seconds']['median'] <= high
+    assert 'ours, stage 4 bfloat16' in capsys.readouterr().out
 
 
 def test_memory__of_a_training_step_is_measured_in_its_own_process():
