@@ -8,8 +8,8 @@ sums of it over positions are had without it:
 * with :math:`g` the gradient behind the ReLU, the gate's gradient :math:`\sum g z` is the row sums of
   :math:`W \cdot \sum g x^T`, and :math:`t \sum g`. The weight's gradient needs :math:`\sum g x^T` anyway.
 
-So a training step keeps neither :math:`z` nor the identity, and its backward pass reads :math:`g` once
-more than a convolution's.
+So a training step keeps neither :math:`z` nor the identity, and beside the products its backward pass
+reads :math:`g` twice.
 """
 
 import torch
