@@ -16,7 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .conv_norm import asks_gradients, compute_dtype, convolution_backward, first_derivative
+from .conv_norm import (
+    asks_gradients,
+    compute_dtype,
+    convolution_backward,
+    dots,
+    first_derivative,
+    parameter_gradients,
+)
 from .eca import ECALayer
 from .eca_residual import gate_gradients, gate_of
 from .folding import affine, convolve, folded, has_fused_kernels, is_foldable, is_packed
@@ -42,7 +49,7 @@ def gate_folds(
     ):
         return False
     positions, channels = x.shape[2] * x.shape[3], x.shape[1]
-    if _asks_gradients(x, conv, norm, layer, identity):
+    if asks_gradients(x, conv, norm, layer, identity):
         return positions >= 2 * channels and x.dtype != torch.float16  # sums of products overflow there
     return (
         own
@@ -67,14 +74,10 @@ def conv_eca_residual(
         identity: What is added, ``(N, C, H, W)``; overwritten where nothing asks for a gradient.
     """
     kernel = layer.conv.weight
-    if _asks_gradients(x, conv, norm, layer, identity):
+    if asks_gradients(x, conv, norm, layer, identity):
         parameters = conv.weight, conv.bias, norm.weight, norm.bias
         return _ConvECAResidual.apply(x, *parameters, identity, kernel, conv, norm)
     return _in_identity(x, *folded(conv, norm, x), identity, kernel)
-
-
-def _asks_gradients(x: Tensor, conv: nn.Module, norm: nn.Module, layer: ECALayer, identity: Tensor) -> bool:
-    return asks_gradients(x, conv, norm, layer) or (identity.requires_grad and torch.is_grad_enabled())
 
 
 @torch.no_grad()
@@ -108,7 +111,7 @@ class _ConvECAResidual(torch.autograd.Function):
     @first_derivative
     def backward(ctx, grad):
         x, weight, kernel, scale, shift, average, descriptor, gate, out = ctx.saved_tensors
-        needs_x, needs_weight, needs_bias, needs_gamma, needs_beta = ctx.needs_input_grad[:5]
+        needs_x, needs_weight, _, needs_gamma, _ = ctx.needs_input_grad[:5]
         grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)  # also the identity's
         matrix = weight.flatten(1) * scale.unsqueeze(1)
         products = grad.new_empty(len(x), *matrix.shape)
@@ -118,7 +121,7 @@ class _ConvECAResidual(torch.autograd.Function):
         of_logit = torch.addcmul((matrix * products).sum(2), shift, sums) * gate * (1 - gate)
         of_kernel, of_descriptor = gate_gradients(of_logit, descriptor, kernel)
         # The gradient of z is grad * gate + of_descriptor / positions; its sums follow from those above.
-        of_x = of_weight = of_gamma = None
+        of_x = of_weight = of_scale = None
         if needs_x:
             of_mean = of_descriptor / (x.shape[2] * x.shape[3])
             of_mean, scales = (t.to(x.dtype)[:, :, None, None] for t in (of_mean, gate))
@@ -126,11 +129,10 @@ class _ConvECAResidual(torch.autograd.Function):
             of_x, _ = convolution_backward(of_z, x, aligned, _OPTIONS, True, False)
         of_matrix = (products * gate.unsqueeze(2)).sum(0).addmm_(of_descriptor.t(), average)
         of_shift = torch.addcmul(of_descriptor, gate, sums).sum(0)
+        of_folded = of_matrix.view_as(weight)
         if needs_weight:
-            of_weight = torch.empty_like(weight)
-            torch.mul(of_matrix.view_as(weight), scale.view(-1, 1, 1, 1), out=of_weight)
+            of_weight = torch.mul(of_folded, scale.view(-1, 1, 1, 1), out=torch.empty_like(weight))
         if needs_gamma:
-            of_scale = torch.linalg.vecdot(weight.flatten(1), of_matrix)
-            of_gamma = torch.addcmul(of_scale, of_shift, ctx.mean, value=-1).mul_(ctx.inverse)
-        of_bias, of_beta = of_shift * scale if needs_bias else None, of_shift if needs_beta else None
-        return of_x, of_weight, of_bias, of_gamma, of_beta, grad, of_kernel, None, None
+            of_scale = dots(weight, of_folded)
+        of_norm = parameter_gradients(ctx, scale, of_scale, of_shift)
+        return of_x, of_weight, *of_norm, grad, of_kernel, None, None

@@ -9,7 +9,8 @@ gradient is asked for.
 """
 
 from functools import wraps
-from typing import Callable, Optional, Tuple
+from itertools import chain
+from typing import Any, Callable, Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -67,14 +68,14 @@ class _ConvNorm(torch.autograd.Function):
         needs_x, needs_weight, needs_bias, needs_gamma, needs_beta = ctx.needs_input_grad[:5]
         if out is not None:
             grad = torch.ops.aten.threshold_backward(like(grad, out), out, 0)
-        of_gamma = of_scale = None
+        of_scale = None
         layout, column = _layout(grad), scale.view(-1, 1, 1, 1)
         if ctx.scales_weight:
             aligned, asked = weight.contiguous(memory_format=layout), (needs_x, needs_weight or needs_gamma)
             scaled = (aligned * column).to(x.dtype)
             of_x, of_scaled = convolution_backward(grad, x, scaled, ctx.options, *asked)
             if needs_gamma:
-                of_scale = _dots(aligned, of_scaled.to(weight.dtype))
+                of_scale = dots(aligned, of_scaled.to(weight.dtype))
             of_weight = torch.mul(of_scaled, column, out=torch.empty_like(weight)) if needs_weight else None
         else:
             scaled, asked = grad * scale.view(1, -1, 1, 1).to(grad.dtype), (needs_x, needs_weight)
@@ -83,23 +84,30 @@ class _ConvNorm(torch.autograd.Function):
             )
             of_weight = _strided_like(of_weight, weight) if needs_weight else None
             if needs_gamma and y is None:
-                of_scale = _dots(weight, of_weight) / scale
+                of_scale = dots(weight, of_weight) / scale
             elif needs_gamma:
                 of_scale = (grad * y).sum((0, 2, 3), dtype=scale.dtype)
         of_shift = grad.sum((0, 2, 3), dtype=scale.dtype) if needs_bias or needs_gamma or needs_beta else None
-        if needs_gamma:
-            of_gamma = torch.addcmul(of_scale, of_shift, ctx.mean, value=-1).mul_(ctx.inverse)
-        return (
-            of_x,
-            of_weight,
-            of_shift * scale if needs_bias else None,
-            of_gamma,
-            of_shift if needs_beta else None,
-            None,
-            None,
-            None,
-            None,
-        )
+        of_norm = parameter_gradients(ctx, scale, of_scale, of_shift)
+        return of_x, of_weight, *of_norm, None, None, None, None
+
+
+def parameter_gradients(
+    ctx: Any, scale: Tensor, of_scale: Optional[Tensor], of_shift: Optional[Tensor]
+) -> Tuple[Optional[Tensor], ...]:
+    """Gradients of the convolution's bias, gamma and beta, those that are needed.
+
+    Args:
+        ctx: Of a function of input, weight, bias, gamma, beta and more; has mean and inverse deviation.
+        scale: The folded norm's scale ``(C,)``.
+        of_scale: Its gradient.
+        of_shift: The gradient of the folded norm's shift.
+    """
+    needs_bias, needs_gamma, needs_beta = ctx.needs_input_grad[2:5]
+    of_gamma = None
+    if needs_gamma:
+        of_gamma = torch.addcmul(of_scale, of_shift, ctx.mean, value=-1).mul_(ctx.inverse)
+    return of_shift * scale if needs_bias else None, of_gamma, of_shift if needs_beta else None
 
 
 def _divides(scale: Tensor, y: Tensor, weight: Tensor) -> bool:
@@ -132,7 +140,7 @@ def _strided_like(grad: Tensor, weight: Tensor) -> Tensor:
     return torch.empty_like(weight).copy_(grad)
 
 
-def _dots(a: Tensor, b: Tensor) -> Tensor:
+def dots(a: Tensor, b: Tensor) -> Tensor:
     """The dot product of two weights for each output channel, in the memory order of the first."""
     order = (0, 1, 2, 3) if a.is_contiguous() else (0, 2, 3, 1)
     rows = max(1, 2**18 // a[0].numel())  # vecdot writes the products down
@@ -223,8 +231,7 @@ def conv_norm(
         return convolve(x, weight, bias, options, relu)
 
 
-def asks_gradients(x: Tensor, *modules: nn.Module) -> bool:
-    """Whether autograd must record what the modules do to ``x``."""
-    return torch.is_grad_enabled() and (
-        x.requires_grad or any(p.requires_grad for module in modules for p in module.parameters())
-    )
+def asks_gradients(*parts: Union[Tensor, nn.Module]) -> bool:
+    """Whether autograd must record what is done with these tensors and modules."""
+    tensors = ([part] if isinstance(part, Tensor) else part.parameters() for part in parts)
+    return torch.is_grad_enabled() and any(t.requires_grad for t in chain.from_iterable(tensors))

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import tail_torch
-from .conv_norm import first_derivative
+from .conv_norm import asks_gradients, first_derivative
 from .eca import ECALayer
 from .layout import like
 
@@ -40,7 +40,7 @@ def eca_residual(
     if z.dtype != identity.dtype:
         z, identity = (t.to(torch.promote_types(z.dtype, identity.dtype)) for t in (z, identity))
     passes = _passes(z, triton)
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (z, identity, kernel)):
+    if asks_gradients(z, identity, layer):
         return _ECAResidual.apply(z, identity, kernel, overwrite, passes)
     with torch.no_grad():
         return passes.scale_add_relu(z, _gate(z, kernel)[0], like(identity, z), overwrite)
