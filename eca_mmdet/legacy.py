@@ -16,12 +16,14 @@ a level above the threshold, not those of the best 1000 anchors.
 
 from typing import Any, Dict, List
 
-from mmcv.ops import RoIAlign
-from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from mmdet.models.task_modules.prior_generators import LegacyAnchorGenerator
 from mmengine.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
+
+from .layers.roi_align import RoIAlign
+from .layers.roi_regions import Grid
+from .roi_extractors import FastRoIExtractor
 
 
 @TASK_UTILS.register_module()
@@ -65,14 +67,20 @@ class _RoIAlign1x(RoIAlign):
     second but moves the grid by half a cell, which is moved back here.
     """
 
-    def forward(self, input: Tensor, rois: Tensor) -> Tensor:
+    @property
+    def grid(self) -> Grid:
+        """How RoIs are divided and sampled."""
+        return super().grid._replace(offset=0.0)
+
+    def on_any_device(self, features: Tensor, rois: Tensor) -> Tensor:
+        """mmcv's operator on moved RoIs."""
         half_cell = 0.5 / self.spatial_scale
-        return super().forward(input, rois + rois.new_tensor([0] + [half_cell] * 4))
+        return super().on_any_device(features, rois + rois.new_tensor([0] + [half_cell] * 4))
 
 
 @MODELS.register_module()
-class Legacy1xRoIExtractor(SingleRoIExtractor):
-    """mmdet's extractor with the old RoIAlign.
+class Legacy1xRoIExtractor(FastRoIExtractor):
+    """An extractor with the old RoIAlign.
 
     Raises:
         ValueError: If ``roi_layer`` is not ``RoIAlign`` with ``aligned=False``.

@@ -20,6 +20,11 @@ def main(argv=None):
     parser.add_argument(
         '--source', choices=SOURCES, help='format of SRC (default: recognised by its tensors)'
     )
+    parser.add_argument(
+        '--weights',
+        metavar='ENTRY',
+        help='entry of SRC that holds the weights, such as model_ema, where there are several',
+    )
     parser.add_argument('--to', default='mmdet', choices=TARGETS, help='names to write (default: mmdet)')
     parser.add_argument(
         '--eca-kernel-sizes',
@@ -30,7 +35,11 @@ def main(argv=None):
     parser.add_argument('--overwrite', action='store_true', help='replace DST if it exists')
     args = parser.parse_args(argv)
     with user_errors():
-        print(convert_file(args.src, args.dst, args.overwrite, args.source, args.to, args.eca_kernel_sizes))
+        print(
+            convert_file(
+                args.src, args.dst, args.overwrite, args.source, args.to, args.eca_kernel_sizes, args.weights
+            )
+        )
 
 
 if __name__ == '__main__':

@@ -11,7 +11,9 @@ from ..checkpoints import convert, read_checkpoint
 from ..checkpoints.io import errors_name
 
 
-def load_backbone(path: Union[str, Path], source: Optional[str] = None, **options) -> nn.Module:
+def load_backbone(
+    path: Union[str, Path], source: Optional[str] = None, weights: Optional[str] = None, **options
+) -> nn.Module:
     """Build the backbone that a checkpoint holds and load it strictly.
 
     The network is read from the names and shapes of the tensors: what a file says about itself,
@@ -20,6 +22,7 @@ def load_backbone(path: Union[str, Path], source: Optional[str] = None, **option
     Args:
         path: A file of ``tools/convert_weights.py``, or one that it converts.
         source: The format, if it cannot be recognised: a choice of the tool's ``--source``.
+        weights: The entry that holds the weights, such as ``'model_ema'``, where there are several.
         **options: Further arguments of the backbone, such as ``out_indices``,
             ``frozen_stages`` or ``with_cp``.
 
@@ -32,7 +35,7 @@ def load_backbone(path: Union[str, Path], source: Optional[str] = None, **option
         RuntimeError: If ``options`` ask for a network of other sizes.
     """
     with errors_name(path):
-        conversion = convert(read_checkpoint(path, mmap=True), source)
+        conversion = convert(read_checkpoint(path, mmap=True), source, weights=weights)
     started = [name for name in conversion.added if '.eca.' in name]
     if started:
         print_log(f'{path} has no ECA weights: these {len(started)} start from their initial value', level=30)

@@ -12,14 +12,18 @@ from torch import Tensor, nn
 from ..checkpoints import DETECTORS, convert_detector, recognise_detector
 from ..checkpoints.detector_configs import class_names, detector_config
 from ..checkpoints.detector_file import detector_meta
-from ..checkpoints.io import errors_name, read_checkpoint, unwrap
+from ..checkpoints.find_weights import Found, find_weights, require_finite
+from ..checkpoints.io import errors_name, read_checkpoint
 
 # A file may choose these and nothing else, and each only among known values.
 _SETTINGS = {'config', 'eca_kernel_sizes', 'num_classes'}
 
 
 def load_detector(
-    path: Union[str, Path], device: Union[str, torch.device] = 'cpu', source: Optional[str] = None
+    path: Union[str, Path],
+    device: Union[str, torch.device] = 'cpu',
+    source: Optional[str] = None,
+    weights: Optional[str] = None,
 ) -> nn.Module:
     """Build the detector that a file holds and load it strictly.
 
@@ -31,6 +35,7 @@ def load_detector(
         device: Where the detector shall run.
         source: The mmdet version of a file that is not converted and does not say it:
             a choice of the tool's ``--source``, such as ``'detector-1.x'``.
+        weights: The entry that holds the weights, such as ``'model_ema'``, where there are several.
 
     Returns:
         The detector in evaluation mode, as ``mmdet.apis.init_detector`` returns it: with
@@ -42,7 +47,7 @@ def load_detector(
         RuntimeError: If a tensor of a converted file is missing, unexpected or of another shape.
     """
     with errors_name(path):
-        state_dict, meta = _described(read_checkpoint(path), source)
+        state_dict, meta = _described(find_weights(read_checkpoint(path), weights), source)
         described = meta['detector']
         cfg = detector_config(described['config'], described['eca_kernel_sizes'], described['num_classes'])
         dataset_meta = _dataset_meta(meta, described['num_classes'])
@@ -53,19 +58,19 @@ def load_detector(
     return detector.to(device).eval()
 
 
-def _described(checkpoint: Any, source: Optional[str]) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
+def _described(found: Found, source: Optional[str]) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
     """The tensors under mmdet 3.x's names and what the converter writes beside them."""
-    state_dict, _ = unwrap(checkpoint)
-    meta = checkpoint.get('meta')
-    if isinstance(meta, dict) and 'detector' in meta:
+    meta = found.meta
+    if 'detector' in meta:
+        require_finite(found.tensors)
         if not isinstance(meta['detector'], dict) or set(meta['detector']) != _SETTINGS:
             raise ValueError('it does not say which detector it holds; convert the original file again')
-        return state_dict, meta
+        return found.tensors, meta
     if source is not None and source not in DETECTORS:
         raise ValueError(f'source={source!r}: allowed are {", ".join(DETECTORS)}')
-    if not recognise_detector(state_dict):
+    if not recognise_detector(found.tensors):
         raise ValueError('it is not a whole detector; eca_mmdet.load_backbone loads backbones')
-    conversion = convert_detector(checkpoint, DETECTORS.get(source))
+    conversion = convert_detector(found, DETECTORS.get(source))
     return conversion.state_dict, detector_meta(conversion)
 
 

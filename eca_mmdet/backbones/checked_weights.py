@@ -37,5 +37,7 @@ class CheckedWeights:
 
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args) -> None:
         self.check_weights(state_dict, prefix)
-        report_new_attention(self.state_dict(keep_vars=True), state_dict, prefix, self.frozen_stages)
+        own = self.state_dict(keep_vars=True)
+        if not any(value.is_meta for value in own.values()):  # else nothing is loaded, only tried
+            report_new_attention(own, state_dict, prefix, self.frozen_stages)
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -3,8 +3,11 @@
 from .conversion import Conversion
 from .convert import DETECTORS, SOURCES, convert_file
 from .detectors import convert_detector, detector_to_1x, detector_to_3x, recognise_detector
+from .effect import LoadedWeightsError
+from .find_weights import find_weights
 from .formats import FORMATS, TARGETS, convert
-from .io import read_checkpoint, register_safetensors, write_checkpoint, write_weights
+from .io import read_checkpoint, write_checkpoint, write_weights
+from .mmengine_loading import register_loading
 from .mobilenet import convert_official_mobilenet, recognise_official_mobilenet, to_official_mobilenet
 from .official import convert_official
 from .training_state import allow_training_state
@@ -13,6 +16,7 @@ __all__ = [
     'Conversion',
     'DETECTORS',
     'FORMATS',
+    'LoadedWeightsError',
     'SOURCES',
     'TARGETS',
     'allow_training_state',
@@ -23,10 +27,11 @@ __all__ = [
     'convert_official_mobilenet',
     'detector_to_1x',
     'detector_to_3x',
+    'find_weights',
     'read_checkpoint',
     'recognise_detector',
     'recognise_official_mobilenet',
-    'register_safetensors',
+    'register_loading',
     'to_official_mobilenet',
     'write_checkpoint',
     'write_weights',

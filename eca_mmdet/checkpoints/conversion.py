@@ -15,8 +15,8 @@ from ..backbones import ECAResNet
 from ..backbones.kernel_sizes import KernelSizes
 from ..layers import ECALayer
 from .architecture import describe, read_arguments
+from .find_weights import find_weights, require_finite
 from .fit import fit_tensors
-from .io import unwrap
 
 Table = Sequence[Tuple[str, str]]
 
@@ -66,7 +66,7 @@ def convert_resnet(
     """Turn a checkpoint of the ResNet family into an ``ECAResNet`` backbone.
 
     Args:
-        checkpoint: What the file holds; it is not changed.
+        checkpoint: What the file holds, or what ``find_weights`` found in it; it is not changed.
         source: The format in words.
         table: Pairs that give its tensors mmdet's names.
         eca_kernel_sizes: Sizes of the ECA layers to add where the file has none, in any form
@@ -79,9 +79,10 @@ def convert_resnet(
         ValueError: If the tensors are not an ECA-ResNet or a plain ResNet as a whole, naming
             the first that are missing, unexpected or misshapen.
     """
-    tensors, dropped = unwrap(checkpoint)
-    names = rename(list(tensors), table)
-    state_dict = {new: tensors[old] for old, new in names.items()}
+    found = find_weights(checkpoint)
+    require_finite(found.tensors)
+    names = rename(list(found.tensors), table)
+    state_dict = {new: found.tensors[old] for old, new in names.items()}
     classifier = {name: state_dict.pop(name) for name in CLASSIFIER if name in state_dict}
     foreign = [(key, match[1]) for key in state_dict if (match := re.match(_OWN_PARTS, key))]
     if foreign:
@@ -91,8 +92,10 @@ def convert_resnet(
         )
     backbone = dict(type='ECAResNet', **read_arguments(state_dict, eca_kernel_sizes))
     state_dict, added = _fit(state_dict, backbone)
-    renamed = [(old, new) for old, new in names.items() if old != new]
-    return Conversion(source, backbone, state_dict, renamed, dropped, added, describe(backbone), classifier)
+    renamed = [(found.names[old], new) for old, new in names.items() if found.names[old] != new]
+    return Conversion(
+        source, backbone, state_dict, renamed, found.dropped, added, describe(backbone), classifier
+    )
 
 
 def _fit(state_dict: Dict[str, Tensor], backbone: Dict[str, Any]) -> Tuple[Dict[str, Tensor], List[str]]:

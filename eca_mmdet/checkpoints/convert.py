@@ -7,8 +7,9 @@ from ..backbones.kernel_sizes import KernelSizes
 from .conversion import Conversion
 from .detector_file import detector_meta, detector_report
 from .detectors import VERSIONS, convert_detector, recognise_detector
+from .find_weights import Found, find_weights
 from .formats import FORMATS, convert
-from .io import check_target, errors_name, read_checkpoint, sha256, unwrap, write_weights
+from .io import check_target, errors_name, read_checkpoint, sha256, write_weights
 
 DETECTORS = {f'detector-{version}': version for version in VERSIONS}
 SOURCES = (*(known.name for known in FORMATS), *DETECTORS)
@@ -22,6 +23,7 @@ def convert_file(
     source: Optional[str] = None,
     target: str = 'mmdet',
     eca_kernel_sizes: KernelSizes = None,
+    weights: Optional[str] = None,
 ) -> str:
     """Convert a checkpoint file; return the report to show.
 
@@ -33,6 +35,8 @@ def convert_file(
         source: One of ``SOURCES``, or ``None`` to recognise it.
         target: Whose names to write: one of ``formats.TARGETS``; detectors are mmdet's only.
         eca_kernel_sizes: Sizes for a network without ECA; ``None`` for those of its depth.
+        weights: The entry of ``src`` that holds the weights, such as ``'model_ema'``, where there
+            are several.
 
     Raises:
         FileNotFoundError: If ``src`` does not exist.
@@ -42,18 +46,19 @@ def convert_file(
     """
     from .. import __version__
 
+    src, dst = Path(src).expanduser(), Path(dst).expanduser()
     check_target(dst, overwrite)
     with errors_name(src):
-        checkpoint = read_checkpoint(src, mmap=True)
+        found = find_weights(read_checkpoint(src, mmap=True), weights)
         is_detector = source in DETECTORS
         if source is None:
-            is_detector = recognise_detector(unwrap(checkpoint, check_values=False)[0])
+            is_detector = recognise_detector(found.tensors)
         if is_detector:
             if target != 'mmdet' or eca_kernel_sizes is not None:
                 raise ValueError('a whole detector is written for mmdet, with the kernel sizes that it has')
-            conversion = convert_detector(checkpoint, DETECTORS.get(source))
+            conversion = convert_detector(found, DETECTORS.get(source))
         else:
-            conversion = convert(checkpoint, source, target, eca_kernel_sizes)
+            conversion = convert(found, source, target, eca_kernel_sizes)
     digest = sha256(src)
     meta = dict(
         eca_mmdet=__version__,
@@ -63,12 +68,17 @@ def convert_file(
     )
     write_weights(conversion.state_dict, meta, dst, overwrite)
     if is_detector:
-        return detector_report(conversion, src, dst, digest)
-    return report(conversion, src, dst, digest, target)
+        return detector_report(conversion, found, src, dst, digest)
+    return report(conversion, found, src, dst, digest, target)
 
 
 def report(
-    conversion: Conversion, src: Union[str, Path], dst: Union[str, Path], digest: str, target: str = 'mmdet'
+    conversion: Conversion,
+    found: Found,
+    src: Union[str, Path],
+    dst: Union[str, Path],
+    digest: str,
+    target: str = 'mmdet',
 ) -> str:
     """Describe a conversion: recognised, renamed, dropped, added, kept, and the config lines."""
     kept = sum(t.numel() for k, t in conversion.state_dict.items() if not _is_buffer(k))
@@ -78,6 +88,7 @@ def report(
     lines = [
         f'source    {src}: {conversion.source}, {Path(src).stat().st_size:,} bytes',
         f'          sha256 {digest}',
+        f'weights   {found.describe()}',
         f'network   {conversion.network or conversion.backbone["type"]}',
         f'renamed   {len(conversion.renamed)} tensors{first}',
         f'dropped   {", ".join(conversion.dropped) or "nothing"}',

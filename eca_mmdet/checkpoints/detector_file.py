@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, Union
 
 from .detectors import DetectorConversion
+from .find_weights import Found
 
 
 def detector_meta(conversion: DetectorConversion) -> Dict[str, Any]:
@@ -19,7 +20,7 @@ def detector_meta(conversion: DetectorConversion) -> Dict[str, Any]:
 
 
 def detector_report(
-    conversion: DetectorConversion, src: Union[str, Path], dst: Union[str, Path], digest: str
+    conversion: DetectorConversion, found: Found, src: Union[str, Path], dst: Union[str, Path], digest: str
 ) -> str:
     """Describe a conversion: recognised, renamed, dropped, added, and how to use the result."""
     sizes = ''.join(map(str, conversion.backbone['eca_kernel_sizes']))
@@ -29,6 +30,7 @@ def detector_report(
         [
             f'source    {src}: {conversion.source}, {Path(src).stat().st_size:,} bytes',
             f'          sha256 {digest}',
+            f'weights   {found.describe()}',
             f'network   ECA-ResNet-{conversion.backbone["depth"]}, kernel sizes {sizes}',
             f'classes   {conversion.num_classes}, {names}',
             f'renamed   {len(conversion.renamed)} tensors{first}',

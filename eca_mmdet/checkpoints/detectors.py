@@ -19,10 +19,9 @@ from torch import Tensor
 
 from ..backbones.weights import checkpoint_kernel_sizes
 from .detector_configs import DEPTHS, class_names, config_name, detector_config, expected_tensors
+from .find_weights import find_weights, plain_names, require_finite
 from .fit import fit_tensors
-from .io import unwrap
 
-PARALLEL = r'^module\.'
 HEADS_1X = ((r'^(bbox_head|mask_head)\.', r'roi_head.\1.'),)
 """Ordered (pattern, replacement) pairs for detectors with RoIs, and their inverse."""
 HEADS_3X = ((r'^roi_head\.(bbox_head|mask_head)\.', r'\1.'),)
@@ -52,7 +51,7 @@ class DetectorConversion(NamedTuple):
 
 def recognise_detector(state_dict: Dict[str, Tensor]) -> bool:
     """Whether these are tensors of a whole detector: a backbone and the heads on it."""
-    names = {re.sub(PARALLEL, '', name).split('.')[0] for name in state_dict}
+    names = {name.split('.')[0] for name in plain_names(state_dict).values()}
     return 'backbone' in names and bool(names & {'rpn_head', 'roi_head', 'bbox_head', 'mask_head'})
 
 
@@ -87,7 +86,7 @@ def convert_detector(checkpoint: Any, source: Optional[str] = None) -> DetectorC
     """Turn a whole ECA detector of any mmdet version into one of mmdet 3.x.
 
     Args:
-        checkpoint: What the file holds; it is not changed.
+        checkpoint: What the file holds, or what ``find_weights`` found in it; it is not changed.
         source: Version of mmdet it was trained with, ``'1.x'``, ``'2.x'`` or ``'3.x'``; needed
             only for a RetinaNet that does not say.
 
@@ -99,12 +98,12 @@ def convert_detector(checkpoint: Any, source: Optional[str] = None) -> DetectorC
             101 with an FPN, naming the first tensors that are missing, unexpected or misshapen,
             or if its version is not known.
     """
-    tensors, dropped = unwrap(checkpoint)
-    meta = checkpoint.get('meta') if 'meta' in dropped else None
-    meta = meta if isinstance(meta, dict) else {}
+    found = find_weights(checkpoint)
+    require_finite(found.tensors)
+    meta = found.meta
     if isinstance(meta.get('eca_mmdet'), str):
         raise ValueError('this detector is converted already; eca_mmdet.load_detector loads it')
-    file = _rename(tensors, ((PARALLEL, ''),))
+    file = dict(found.tensors)
     kind, version = _kind(file), _version(file, meta, source)
     backbone = dict(type='ECAResNet', depth=_depth(file), eca_kernel_sizes=_kernel_sizes(file))
     num_classes = _num_classes(file, kind, version)
@@ -114,11 +113,12 @@ def convert_detector(checkpoint: Any, source: Optional[str] = None) -> DetectorC
     expected = expected_tensors(detector_config(name, backbone['eca_kernel_sizes'], num_classes))
     old = detector_to_1x(expected) if version == '1.x' else expected  # names of the file in errors
     added = fit_tensors(file, old, f'a {kind} of mmdet {version}')
-    state_dict = file
+    state_dict, dropped = file, found.dropped
     if version == '1.x':
         state_dict = detector_to_3x(file)
         dropped += _dropped_rows(file, state_dict)
-    renamed = [(old, new) for old, new in zip(tensors, state_dict) if old != new]
+    before = (found.names[name] for name in found.tensors)
+    renamed = [(old, new) for old, new in zip(before, state_dict) if old != new]
     return DetectorConversion(
         f'mmdet {version} {kind}', backbone, state_dict, renamed, dropped, added, name, num_classes,
         class_names(meta, num_classes),
@@ -131,9 +131,8 @@ def _rename(state_dict: Dict[str, Tensor], table: Tuple[Tuple[str, str], ...]) -
     renamed = {}
     for key, value in state_dict.items():
         name = key
-        for pattern, replacement in table:
-            if with_rpn or pattern == PARALLEL:
-                name = re.sub(pattern, replacement, name)
+        for pattern, replacement in table if with_rpn else ():
+            name = re.sub(pattern, replacement, name)
         if name in renamed:
             raise ValueError(f'two tensors of the file would both be named {name!r}')
         renamed[name] = value

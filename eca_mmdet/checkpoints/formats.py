@@ -11,7 +11,7 @@ from torch import Tensor
 from ..backbones.kernel_sizes import KernelSizes
 from .architecture import OWN_SIZES
 from .conversion import CLASSIFIER, Conversion
-from .io import unwrap
+from .find_weights import find_weights
 from .mobilenet import (
     convert_official_mobilenet,
     recognise_official_mobilenet,
@@ -31,7 +31,7 @@ class Format(NamedTuple):
 
 
 def _has(pattern: str) -> Callable[[Mapping[str, Tensor]], bool]:
-    matches = re.compile(rf'(module\.)?{pattern}').fullmatch
+    matches = re.compile(pattern).fullmatch
     return lambda tensors: any(matches(name) for name in tensors)
 
 
@@ -43,8 +43,7 @@ _detector = _has(r'(neck|rpn_head|roi_head|bbox_head|mask_head|decode_head)\..+'
 
 
 def _is_official(tensors: Mapping[str, Tensor]) -> bool:
-    trained = _classifier(tensors) or any(name.startswith('module.') for name in tensors)
-    return _stem(tensors) and _eca(tensors) and trained
+    return _stem(tensors) and _eca(tensors) and _classifier(tensors)
 
 
 def _is_backbone(tensors: Mapping[str, Tensor]) -> bool:
@@ -123,14 +122,16 @@ def convert(
     source: Optional[str] = None,
     target: str = 'mmdet',
     eca_kernel_sizes: KernelSizes = None,
+    weights: Optional[str] = None,
 ) -> Conversion:
     """Convert what a checkpoint file holds.
 
     Args:
-        checkpoint: A state dict, or a dict that has one under ``state_dict`` or ``model``.
+        checkpoint: A state dict, or a dict that has one under an entry; see ``find_weights``.
         source: Name of one of ``FORMATS``, or ``None`` to recognise it.
         target: One of ``TARGETS``: the names and the parts that the result has.
         eca_kernel_sizes: Sizes for a network without ECA; ``None`` for those of its depth.
+        weights: The entry that holds the state dict, where there are several.
 
     Returns:
         The conversion; ``state_dict`` is that of the target, with a classifier where the source
@@ -145,8 +146,9 @@ def convert(
         raise ValueError(f'source={source!r}: allowed are {", ".join(known)}')
     if target not in TARGETS:
         raise ValueError(f'target={target!r}: allowed are {", ".join(TARGETS)}')
-    form = known[source] if source else recognise(unwrap(checkpoint, check_values=False)[0])
-    conversion = form.convert(checkpoint, eca_kernel_sizes)
+    found = find_weights(checkpoint, weights)
+    form = known[source] if source else recognise(found.tensors)
+    conversion = form.convert(found, eca_kernel_sizes)
     return _written(conversion, target)
 
 

@@ -15,13 +15,13 @@ import tempfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, Iterator, List, Tuple, Union
+from typing import IO, Any, Callable, Dict, Iterator, Union
 
 import torch
-from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from .file_kind import describe_file, known_kind
 from .training_state import allow_training_state
 
 SAFETENSORS = '.safetensors'
@@ -30,7 +30,7 @@ SAFETENSORS = '.safetensors'
 def sha256(path: Union[str, Path]) -> str:
     """Hash of a file's bytes, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    with open(path, 'rb') as file:
+    with open(Path(path).expanduser(), 'rb') as file:
         for block in iter(lambda: file.read(1 << 20), b''):
             digest.update(block)
     return digest.hexdigest()
@@ -50,10 +50,10 @@ def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is a folder, empty, truncated, no checkpoint, or holds objects
-            whose loading could run code.
+        ValueError: If it is a folder, empty, truncated, no checkpoint (the error says what it is),
+            or holds objects whose loading could run code.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f'{path}: no such file; check the path, or download the checkpoint first')
     if path.is_dir():
@@ -65,8 +65,10 @@ def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
     try:
         # Not torch's `safe_globals` context: leaving it would also take back what a resume needs.
         allow_training_state()
-        mmap = mmap and _is_stored_zip(path)
-        return torch.load(path, map_location='cpu', weights_only=True, mmap=mmap)
+        if mmap and _is_stored_zip(path):
+            return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+        with open(path, 'rb') as file:  # by its name torch would take it for what the suffix says
+            return torch.load(file, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         refused = [line for line in str(error).splitlines() if 'GLOBAL' in line]
         if refused:
@@ -91,9 +93,12 @@ def errors_name(path: Union[str, Path]) -> Iterator[None]:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """By the suffix, or by the brace after the eight bytes of the header's size."""
+    """By the header, or by the suffix where the file is not one that torch has written."""
     with open(path, 'rb') as file:
-        return path.suffix == SAFETENSORS or file.read(9)[8:] == b'{'
+        head = file.read(9)
+    if head[8:] == b'{' and 8 + int.from_bytes(head[:8], 'little') <= path.stat().st_size:
+        return True
+    return path.suffix == SAFETENSORS and head[:2] != b'PK' and head[:1] != b'\x80'
 
 
 def _read_safetensors(path: Path) -> Dict[str, Any]:
@@ -103,9 +108,11 @@ def _read_safetensors(path: Path) -> Dict[str, Any]:
             meta = {key: _from_json(value) for key, value in (file.metadata() or {}).items()}
             return dict(state_dict=tensors, **(dict(meta=meta) if meta else {}))
     except (SafetensorError, ValueError, TypeError, RuntimeError, OSError) as error:
+        with open(path, 'rb') as file:
+            kind = known_kind(file.read(512))
         raise ValueError(
             f'{path} ({path.stat().st_size:,} bytes) is not a safetensors file, or a truncated one '
-            f'({str(error)[:160]}); get the file again'
+            f'({str(error)[:160]}); ' + (f'it is {kind}' if kind else 'get the file again')
         ) from None
 
 
@@ -117,71 +124,12 @@ def _from_json(text: str) -> Any:
         return text
 
 
-def load_from_safetensors(filename: str, map_location: Any = None) -> Dict[str, Any]:
-    """What mmengine loads for ``init_cfg=dict(type='Pretrained', checkpoint='x.safetensors')``.
-
-    Always to the CPU, from where ``load_state_dict`` copies to the device of the model.
-    """
-    return read_checkpoint(Path(filename).expanduser())
-
-
-def register_safetensors() -> None:
-    """Let mmengine load safetensors files wherever it loads a checkpoint by its path."""
-    CheckpointLoader.register_scheme(r'[^:]+\.safetensors$', load_from_safetensors, force=True)
-
-
 def _is_stored_zip(path: Path) -> bool:
     """Whether every record lies uncompressed in a zip file, as torch writes them and maps them."""
-    if not zipfile.is_zipfile(path):
+    if path.suffix == SAFETENSORS or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
         return all(record.compress_type == zipfile.ZIP_STORED for record in archive.infolist())
-
-
-def unwrap(checkpoint: Any, check_values: bool = True) -> Tuple[Dict[str, torch.Tensor], List[str]]:
-    """Find the tensors of a checkpoint.
-
-    Args:
-        checkpoint: What the file holds.
-        check_values: Whether to look for NaN and infinity, which reads the whole file.
-
-    Returns:
-        The state dict, and the names of the entries beside it.
-
-    Raises:
-        ValueError: If there is none, or an entry of it is not a finite tensor with a name.
-    """
-    if not isinstance(checkpoint, dict):
-        raise ValueError(f'a checkpoint is a dict of tensors, this file holds a {type(checkpoint).__name__}')
-    state_dict, beside = checkpoint, []
-    for wrapper in ('state_dict', 'model'):  # torchvision's own training script writes 'model'
-        if isinstance(checkpoint.get(wrapper), dict):
-            state_dict = checkpoint[wrapper]
-            beside = [str(key) for key in checkpoint if key != wrapper]
-            break
-    wrong = [k for k, v in state_dict.items() if not isinstance(k, str) or not isinstance(v, torch.Tensor)]
-    if wrong or not state_dict:
-        raise ValueError(
-            'no state dict found: expected tensors by name, at the top or under "state_dict"; '
-            f'found {wrong[:5] or "nothing"}'
-        )
-    odd = [key for key, value in state_dict.items() if not _is_plain(value)]
-    if odd:
-        raise ValueError(
-            f'these are sparse or quantized, or show more values than the file holds: {odd[:5]}; '
-            'save them as ordinary tensors'
-        )
-    floats = {k: v for k, v in state_dict.items() if check_values and v.is_floating_point()}
-    broken = [k for k, v in floats.items() if not v.isfinite().all()]
-    if broken:
-        raise ValueError(f'these tensors hold NaN or infinity, the file is damaged: {broken[:5]}')
-    return dict(state_dict), beside
-
-
-def _is_plain(value: torch.Tensor) -> bool:
-    if value.layout != torch.strided or value.is_quantized or value.device.type != 'cpu':
-        return False
-    return value.nbytes <= value.untyped_storage().nbytes()
 
 
 def _own_storage(value: torch.Tensor) -> torch.Tensor:
@@ -194,31 +142,44 @@ def _own_storage(value: torch.Tensor) -> torch.Tensor:
     return torch.empty(0, dtype=value.dtype).set_(part, 0, value.shape, value.stride())
 
 
+def _without_sharing(tensors: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
+    """Copy every tensor whose memory one before it has."""
+    taken: set = set()
+    result = {}
+    for name, value in tensors.items():
+        memory = value.untyped_storage().data_ptr()
+        result[name] = value.clone() if memory in taken else value
+        taken.add(memory)
+    return result
+
+
 def _not_a_checkpoint(path: Path) -> str:
-    with open(path, 'rb') as file:
-        head = file.read(64)
-    kind = 'a truncated checkpoint' if head[:2] in (b'PK', b'\x80\x02') else 'not a torch checkpoint'
-    if head.lstrip()[:1] == b'<':
-        kind = 'a web page (a download link that asked for confirmation)'
-    return f'{path} ({path.stat().st_size:,} bytes) is {kind}; get the file again'
+    return f'{path} ({path.stat().st_size:,} bytes) is {describe_file(path)}'
 
 
 def check_target(path: Union[str, Path], overwrite: bool = False) -> Path:
     """Check that ``path`` can be written, before the work starts.
 
+    Returns:
+        The file that a symbolic link leads to, else the path itself, with ``~`` expanded.
+
     Raises:
-        FileExistsError: If it exists and ``overwrite`` is false, or is a folder.
+        FileExistsError: If it exists and ``overwrite`` is false, or is a folder or a symbolic link
+            that leads back to itself.
         PermissionError: If it lies under a file or a folder that cannot be written.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.is_dir():
         raise FileExistsError(f'{path} is a folder; name a file in it')
-    if path.exists() and not overwrite:
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.is_symlink():
+        raise FileExistsError(f'{path} is a symbolic link that leads back to itself; remove it')
+    if target.exists() and not overwrite:
         raise FileExistsError(f'{path} exists and is kept; name another target or pass --overwrite')
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    folder = next(parent for parent in target.absolute().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise PermissionError(f'cannot write {path}: {folder} is not a folder this user may write to')
-    return path
+    return target
 
 
 def write_weights(
@@ -226,10 +187,12 @@ def write_weights(
 ) -> None:
     """Save plain tensors and what they are, as safetensors or as ``torch.save`` does, by the suffix.
 
-    In a safetensors file the values of ``meta`` are JSON. Raises as ``write_checkpoint`` does.
+    In a safetensors file the values of ``meta`` are JSON, and tensors that share their memory become
+    separate copies, since the format knows no sharing. Raises as ``write_checkpoint`` does.
     """
     plain = {key: _own_storage(value) for key, value in state_dict.items()}
     if Path(path).suffix == SAFETENSORS:
+        plain = _without_sharing(plain)
         text = {'format': 'pt', **{key: json.dumps(value) for key, value in meta.items()}}
         _write(path, overwrite, lambda file: save_file(plain, file.name, metadata=text))
     else:
@@ -238,6 +201,9 @@ def write_weights(
 
 def write_checkpoint(checkpoint: Any, path: Union[str, Path], overwrite: bool = False) -> None:
     """Save a checkpoint: whole under its name, or not at all.
+
+    A symbolic link stays, and the file that it leads to is replaced or made. Another hard link to
+    a replaced file keeps the old content.
 
     Raises:
         FileExistsError: If the target exists and ``overwrite`` is false.
@@ -249,6 +215,8 @@ def write_checkpoint(checkpoint: Any, path: Union[str, Path], overwrite: bool = 
 
 def _write(path: Union[str, Path], overwrite: bool, save: Callable[[IO[bytes]], None]) -> None:
     path = check_target(path, overwrite)
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f'{path} is a device or pipe, which cannot be replaced; name another target')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.partial')

@@ -15,8 +15,8 @@ from torch import Tensor
 from ..backbones import ECAMobileNetV2
 from ..backbones.weights import checkpoint_kernel_sizes
 from .conversion import CLASSIFIER, Conversion, Table, rename
+from .find_weights import Found, find_weights, require_finite
 from .fit import fit_backbone
-from .io import unwrap
 
 
 class Layout(NamedTuple):
@@ -54,7 +54,7 @@ def convert_official_mobilenet(checkpoint: Any) -> Conversion:
     """Turn an official ECA-MobileNetV2 ImageNet checkpoint into an ``ECAMobileNetV2`` backbone.
 
     Args:
-        checkpoint: What the file holds; it is not changed.
+        checkpoint: What the file holds, or what ``find_weights`` found in it; it is not changed.
 
     Returns:
         The conversion. Its state dict loads strictly into ``backbone``, whose kernel sizes,
@@ -64,20 +64,20 @@ def convert_official_mobilenet(checkpoint: Any) -> Conversion:
         ValueError: If this is not an ECA-MobileNetV2 of width 1.0, naming the first tensors
             that are missing, unexpected or misshapen.
     """
-    tensors, dropped = unwrap(checkpoint)
-    layouts = _layouts({_bare(key) for key in tensors})
+    found = find_weights(checkpoint)
+    layouts = _layouts(set(found.tensors))
     if not layouts:
         raise ValueError(
             'not an official ECA-MobileNetV2: it has no features.2.conv.4.conv.weight of an ECA layer; '
-            f'its names start like {sorted(tensors)[:3]}'
+            f'its names start like {sorted(found.tensors)[:3]}'
         )
-    names = _renamed(tensors, {**_modules(layouts[0]), 'classifier': 'fc'})
-    return _conversion('official ECANet ImageNet', tensors, names, dropped)
+    names = _renamed(found.tensors, {**_modules(layouts[0]), 'classifier': 'fc'})
+    return _conversion('official ECANet ImageNet', found, names)
 
 
 def recognise_mobilenet(state_dict: Dict[str, Tensor]) -> bool:
     """Whether these are mmdet's names of a MobileNetV2, alone or as a ``backbone.``."""
-    pattern = re.compile(r'(module\.)?(backbone\.)?layer\d+\.\d+\.depthwise_conv\.conv\.weight')
+    pattern = re.compile(r'(backbone\.)?layer\d+\.\d+\.depthwise_conv\.conv\.weight')
     return any(pattern.fullmatch(key) for key in state_dict)
 
 
@@ -85,7 +85,7 @@ def convert_mobilenet(checkpoint: Any, source: str, table: Table) -> Conversion:
     """Turn a checkpoint whose names become mmdet's into an ``ECAMobileNetV2`` backbone.
 
     Args:
-        checkpoint: What the file holds; it is not changed.
+        checkpoint: What the file holds, or what ``find_weights`` found in it; it is not changed.
         source: The format in words.
         table: Pairs that give its tensors mmdet's names, the classifier as ``fc``.
 
@@ -95,8 +95,8 @@ def convert_mobilenet(checkpoint: Any, source: str, table: Table) -> Conversion:
     Raises:
         ValueError: If it is not one of width 1.0, naming the first tensors that do not fit.
     """
-    tensors, dropped = unwrap(checkpoint)
-    return _conversion(source, tensors, rename(list(tensors), table), dropped)
+    found = find_weights(checkpoint)
+    return _conversion(source, found, rename(list(found.tensors), table))
 
 
 def to_official_mobilenet(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
@@ -118,16 +118,17 @@ def to_official_mobilenet(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
     return {name: state_dict[key] for key, name in _renamed(state_dict, modules).items()}
 
 
-def _conversion(
-    source: str, tensors: Dict[str, Tensor], names: Dict[str, str], dropped: List[str]
-) -> Conversion:
+def _conversion(source: str, found: Found, names: Dict[str, str]) -> Conversion:
     """The conversion of tensors that get these names; checks that they are an ``ECAMobileNetV2``."""
-    state_dict = {new: tensors[old] for old, new in names.items()}
+    require_finite(found.tensors)
+    state_dict = {new: found.tensors[old] for old, new in names.items()}
     classifier = {name: state_dict.pop(name) for name in CLASSIFIER if name in state_dict}
     backbone = dict(type='ECAMobileNetV2', eca_kernel_sizes=_kernel_sizes(state_dict))
     added = fit_backbone(state_dict, backbone)
-    renamed = [(old, new) for old, new in names.items() if old != new]
-    return Conversion(source, backbone, state_dict, renamed, dropped, added, 'ECA-MobileNetV2', classifier)
+    renamed = [(found.names[old], new) for old, new in names.items() if found.names[old] != new]
+    return Conversion(
+        source, backbone, state_dict, renamed, found.dropped, added, 'ECA-MobileNetV2', classifier
+    )
 
 
 def _layouts(names: set) -> List[Layout]:

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from ..backbones.kernel_sizes import KernelSizes
 from .conversion import Conversion, convert_resnet, rename
-from .io import unwrap
+from .find_weights import find_weights
 
-FROM_OFFICIAL = ((r'^module\.', ''),)
 TO_OFFICIAL = ((r'^', 'module.'),)
-"""Ordered (pattern, replacement) pairs."""
+"""Ordered (pattern, replacement) pairs. The way back needs none: ``find_weights`` takes ``module.`` off."""
 
 _DEPTHS = (18, 34, 50, 101, 152)
 
@@ -27,12 +26,13 @@ def convert_official(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> C
     Raises:
         ValueError: If it has no ECA weights, or for the reasons of ``convert_resnet``.
     """
-    if not any('.eca.conv.weight' in name for name in unwrap(checkpoint, check_values=False)[0]):
+    found = find_weights(checkpoint)
+    if not any('.eca.conv.weight' in name for name in found.tensors):
         raise ValueError(
             'this checkpoint has no ECA weights (layer1.0.eca.conv.weight, ...): it is not an ECANet '
             'release; for a plain ResNet leave --source out'
         )
-    return convert_resnet(checkpoint, 'official ECANet ImageNet', FROM_OFFICIAL, eca_kernel_sizes)
+    return convert_resnet(found, 'official ECANet ImageNet', (), eca_kernel_sizes)
 
 
 def convert_plain(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conversion:
@@ -41,9 +41,10 @@ def convert_plain(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conv
     Raises:
         ValueError: If it has ECA weights, or for the reasons of ``convert_resnet``.
     """
-    if any('.eca.' in name for name in unwrap(checkpoint, check_values=False)[0]):
+    found = find_weights(checkpoint)
+    if any('.eca.' in name for name in found.tensors):
         raise ValueError('it has ECA weights (layer1.0.eca.conv.weight, ...), so it is not a plain ResNet')
-    return convert_resnet(checkpoint, 'plain ResNet of torchvision or timm', FROM_OFFICIAL, eca_kernel_sizes)
+    return convert_resnet(found, 'plain ResNet of torchvision or timm', (), eca_kernel_sizes)
 
 
 def to_official(state_dict: Mapping[str, Tensor], backbone: Mapping[str, Any]) -> Dict[str, Tensor]:

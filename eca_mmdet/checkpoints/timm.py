@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ..backbones.kernel_sizes import KernelSizes
 from .conversion import Conversion, convert_resnet, rename
-from .io import unwrap
+from .find_weights import find_weights
 
-_ECA = ((r'^module\.', ''), (r'^(layer\d+\.\d+)\.se\.conv\.weight$', r'\1.eca.conv.weight'))
+_ECA = ((r'^(layer\d+\.\d+)\.se\.conv\.weight$', r'\1.eca.conv.weight'),)
 FROM_TIMM = {
     False: _ECA,
     True: (*_ECA, (r'^conv1\.(\d+)\.', r'stem.\1.'), (r'^bn1\.', 'stem.7.')),
@@ -31,12 +31,13 @@ def convert_timm(checkpoint: Any, eca_kernel_sizes: KernelSizes = None) -> Conve
     Raises:
         ValueError: If its ECA is not named as in timm, or for the reasons of ``convert_resnet``.
     """
-    names = [name.removeprefix('module.') for name in unwrap(checkpoint, check_values=False)[0]]
+    found = find_weights(checkpoint)
+    names = found.tensors
     has_eca = any('.se.conv.weight' in name for name in names)
     if any('.eca.' in name for name in names):
         raise ValueError("its ECA is named 'eca' as in the official release and mmdet, not 'se' as in timm")
     source = "timm's ECA-ResNet" if has_eca else "timm's plain ResNet"
-    return convert_resnet(checkpoint, source, FROM_TIMM['conv1.0.weight' in names], eca_kernel_sizes)
+    return convert_resnet(found, source, FROM_TIMM['conv1.0.weight' in names], eca_kernel_sizes)
 
 
 def to_timm(state_dict: Mapping[str, Tensor], backbone: Mapping[str, Any]) -> Dict[str, Tensor]:

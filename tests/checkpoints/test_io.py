@@ -192,3 +192,55 @@ def test_write__under_a_file_is_an_error_before_anything_is_made(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(PermissionError, match='is not a folder this user may write to'):
         write_checkpoint({}, tmp_path / 'file' / 'a.pth')
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_write_weights__writes_tied_tensors(tmp_path, suffix):
+    """As a whole, as a part from the start, and as a part from within."""
+    whole = torch.arange(12.0)
+    weights = dict(
+        first=whole, again=whole, start=whole[:5], inside=whole[3:7], parameter=torch.nn.Parameter(whole)
+    )
+    path = tmp_path / f'a{suffix}'
+    write_weights(weights, {}, path)
+    read = read_checkpoint(path)['state_dict']
+    assert all(torch.equal(read[name], value) for name, value in weights.items())
+
+
+def test_write__through_a_symbolic_link_replaces_the_file_it_leads_to(tmp_path):
+    target = save(tmp_path / 'target.pth', dict(w=torch.ones(1)))
+    (tmp_path / 'middle.pth').symlink_to('target.pth')
+    link = tmp_path / 'link.pth'
+    link.symlink_to('middle.pth')
+    with pytest.raises(FileExistsError, match='link.pth exists and is kept'):
+        write_checkpoint(dict(w=torch.zeros(1)), link)
+    write_checkpoint(dict(w=torch.zeros(1)), link, overwrite=True)
+    assert link.is_symlink()
+    assert not target.is_symlink()
+    assert read_checkpoint(target)['w'] == 0
+
+
+def test_write__through_a_dangling_link_makes_the_file_it_leads_to(tmp_path):
+    (tmp_path / 'a.pth').symlink_to(tmp_path / 'other' / 'b.pth')
+    write_checkpoint(dict(w=torch.zeros(1)), tmp_path / 'a.pth')
+    assert (tmp_path / 'a.pth').is_symlink()
+    assert read_checkpoint(tmp_path / 'other' / 'b.pth')['w'] == 0
+
+
+def test_write__through_a_link_that_leads_back_to_itself_is_an_error(tmp_path):
+    (tmp_path / 'a.pth').symlink_to(tmp_path / 'b.pth')
+    (tmp_path / 'b.pth').symlink_to(tmp_path / 'a.pth')
+    with pytest.raises(FileExistsError, match='a.pth is a symbolic link that leads back to itself'):
+        write_checkpoint({}, tmp_path / 'a.pth', overwrite=True)
+
+
+def test_write__does_not_replace_a_pipe_or_device(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(FileExistsError, match='pipe is a device or pipe'):
+        write_checkpoint({}, tmp_path / 'pipe', overwrite=True)
+
+
+def test_write__in_a_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    write_checkpoint(dict(w=torch.zeros(1)), '~/a.pth')
+    assert read_checkpoint('~/a.pth')['w'] == 0

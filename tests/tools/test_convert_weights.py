@@ -126,6 +126,13 @@ def test_written_file__holds_plain_tensors_and_what_they_are(source, tmp_path, t
     assert path.stat().st_size < 1.01 * sum(value.nbytes for value in tensors.values()) + 100_000
 
 
+def test_source_and_target__may_lie_in_the_home_folder(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    main([f'~/{source.name}', '~/weights/eca18.pth'])
+    assert (tmp_path / 'weights/eca18.pth').is_file()
+    assert f"load_backbone('{tmp_path}/weights/eca18.pth')" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 def test_source_and_target__may_be_one_file(tmp_path, suffix):
     path = tmp_path / f'x{suffix}'
@@ -178,3 +185,38 @@ def test_errors__exit_with_2_and_leave_no_target(source, tmp_path, capsys, fault
     assert sorted(tmp_path.iterdir()) == before
     if fault == 'existing':
         assert target.read_text() == 'mine'
+
+
+@pytest.fixture
+def two_networks(tmp_path):
+    """A training script's file, with the weights and their averages."""
+    weights = official_checkpoint(18)['state_dict']
+    averages = {name: value + 1 for name, value in weights.items()}
+    torch.save(dict(model=weights, model_ema=averages, epoch=3), tmp_path / 'two.pth')
+    return tmp_path / 'two.pth', averages
+
+
+def test_convert__asks_which_of_two_networks_is_meant(two_networks, tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([str(two_networks[0]), str(tmp_path / 'out.pth')])
+    assert exit_.value.code == 2
+    assert "two.pth: the file holds weights under 'model', 'model_ema'" in capsys.readouterr().err
+    assert not (tmp_path / 'out.pth').exists()
+
+
+def test_convert__takes_the_network_that_is_asked_for_and_says_so(two_networks, tmp_path, capsys):
+    path, averages = two_networks
+    main([str(path), str(tmp_path / 'out.pth'), '--weights', 'model_ema'])
+    printed = capsys.readouterr().out
+    assert "weights   under 'model_ema', not those under 'model'" in printed
+    assert 'dropped   model, epoch' in printed
+    written = torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict']
+    assert torch.equal(written['conv1.weight'], averages['module.conv1.weight'])
+
+
+def test_load_backbone__takes_the_network_that_is_asked_for(two_networks):
+    path, averages = two_networks
+    with pytest.raises(ValueError, match="weights='model_ema'"):
+        eca_mmdet.load_backbone(path)
+    backbone = eca_mmdet.load_backbone(path, weights='model_ema')
+    assert torch.equal(backbone.conv1.weight, averages['module.conv1.weight'])

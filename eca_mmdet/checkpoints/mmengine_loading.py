@@ -1,0 +1,117 @@
+"""Makes mmengine load local checkpoints as the rest of the package does, wherever it loads one.
+
+``Runner``, ``init_cfg=dict(type='Pretrained')`` and ``mmdet.apis.init_detector`` all go through
+``CheckpointLoader``; its scheme for local paths becomes ``load_from_local``. Remote paths stay
+mmengine's.
+"""
+
+import re
+from collections import OrderedDict
+from typing import Any, Dict
+
+from mmengine.logging import print_log
+from mmengine.model.weight_init import PretrainedInit, update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_state_dict
+from torch import Tensor, nn
+
+from ..backbones.checked_weights import CheckedWeights
+from .effect import LoadedWeightsError, predict, rename_for, verify
+from .find_weights import find_weights
+from .io import errors_name, read_checkpoint
+from .starting_point import require_backbone, require_start
+
+
+def load_from_local(filename: str, map_location: Any = None) -> Dict[str, Any]:
+    """Read a local checkpoint for mmengine: its weights under ``state_dict``, the other entries kept.
+
+    The tensors stay on the CPU, from where mmengine's loading copies them to the model's device.
+    """
+    checkpoint = read_checkpoint(filename)
+    with errors_name(filename):
+        return for_mmengine(checkpoint)
+
+
+def for_mmengine(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
+    """Put the weights of a checkpoint where mmengine looks for them.
+
+    Raises:
+        ValueError: If there are none, or it is not clear which are meant.
+    """
+    found = find_weights(checkpoint)
+    renamed = any(plain != name for plain, name in found.names.items())
+    if found.container == 'state_dict' and not renamed and not found.counters:
+        return checkpoint  # as it is, with the versions that modules have saved
+    state_dict = OrderedDict((*found.tensors.items(), *found.extra.items()))
+    ready = {**found.beside, 'state_dict': state_dict}
+    averaged = found.beside.get('ema_state_dict')
+    if isinstance(averaged, dict):  # which mmengine's EMAHook swaps with the others, name by name
+        plain = {f'module.{name}': f'module.{new}' for new, name in found.names.items()}
+        ready['ema_state_dict'] = {plain.get(name, name): value for name, value in averaged.items()}
+    return ready
+
+
+def is_remote(path: str) -> bool:
+    """Whether mmengine fetches a checkpoint from elsewhere (``https://``, ``torchvision://``, ...)."""
+    return CheckpointLoader._get_checkpoint_loader(str(path)) is not load_from_local
+
+
+def below(tensors: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
+    """The tensors below a prefix, under the names after it.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    asked = prefix.rstrip('.') + '.'
+    for start in (asked, re.sub(r'^((module|_orig_mod|model)\.)+', '', asked)):
+        part = {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
+        if part:
+            return part
+    raise ValueError(f'no tensor begins with prefix={prefix!r}; the names start like {sorted(tensors)[:3]}')
+
+
+@WEIGHT_INITIALIZERS.register_module(name='Pretrained', force=True)
+class VerifiedPretrained(PretrainedInit):
+    """mmengine's ``init_cfg=dict(type='Pretrained')``, which says how many tensors took effect."""
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the checkpoint into ``module``.
+
+        Raises:
+            LoadedWeightsError: If nothing of it fits, or only a part of the backbone of a detector or
+                of one of our backbones, or it is of another network.
+        """
+        print_log(f'load {self.prefix or "model"} from: {self.checkpoint}', logger='current')
+        checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location, logger='current')
+        with errors_name(self.checkpoint):
+            tensors = for_mmengine(checkpoint)['state_dict']
+            if self.prefix is not None:
+                tensors = below(tensors, self.prefix)
+            tensors = rename_for(module, tensors)
+            effect = predict(module, tensors)
+            load_state_dict(module, tensors, strict=False, logger='current')
+        if effect is None:
+            print_log(f'What {self.checkpoint} filled was not verified.', 'current', level=30)
+        else:
+            name = type(module).__name__
+            if not effect.count:
+                raise LoadedWeightsError(
+                    f'{self.checkpoint} fills none of the {effect.size} tensors of {name}; its names start '
+                    f'like {sorted(tensors)[:3]}. Name the part to load with '
+                    "init_cfg=dict(..., prefix='backbone.')"
+                )
+            if isinstance(module, CheckedWeights):
+                require_backbone(effect, self.checkpoint, is_backbone=True)
+            else:
+                initial = require_start(effect, self.checkpoint)
+                if initial:
+                    print_log(initial, 'current', level=30)
+            print_log(f'{name}: {verify(module, effect, self.checkpoint)}', 'current')
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=self._get_init_info())
+
+
+def register_loading() -> None:
+    """Give mmengine this way of loading local files. Calling it again changes nothing."""
+    CheckpointLoader.register_scheme('', load_from_local, force=True)

@@ -1,0 +1,150 @@
+"""What a checkpoint must fill in a model before a run may use it."""
+
+import re
+from typing import List
+
+from ..backbones.weights import PLAIN_BLOCK
+from .detectors import recognise_detector
+from .effect import COUNTER, Effect, LoadedWeightsError, groups, part_of_block
+from .formats import recognise
+
+AS_BACKBONE = (
+    '\n  to start from it as the backbone:\n'
+    '      --cfg-options load_from=None model.backbone.init_cfg._delete_=True '
+    'model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint={path}'
+)
+_READY = ('official', 'plain', 'mmdet')  # formats with mmdet's names
+_BACKBONE = re.compile(r'(?:.+\.)?backbone\.')
+_BLOCK = r'((?:.+\.)?layer\d+)\.\d+\..'  # of a residual stage
+_LAYER = r'((?:.+\.)?(?:layer\d+|(?:shared_|cls_|reg_)?(?:convs|fcs)))\.\d+\..'  # also of a head
+
+
+def require_whole(effect: Effect, path: object) -> None:
+    """Refuse a checkpoint that leaves a part of a model at its initial values.
+
+    Raises:
+        LoadedWeightsError: If a tensor is missing or of another shape, or the file is of another
+            network, see ``require_same_network``.
+    """
+    require_same_network(effect, path, _LAYER)
+    missing = [name for name in effect.initial if COUNTER not in name]
+    if not missing:
+        return
+    shapes = effect.misshapen
+    raise LoadedWeightsError(
+        f'{path} does not fit the config: {len(missing) - len(shapes)} of {effect.size} tensors missing '
+        f'{[name for name in missing if name not in effect.tensors][:3]}, {len(shapes)} of another shape '
+        f'{shapes[:3]}. Is it the checkpoint of another config, or a backbone without its detector?'
+    )
+
+
+def require_start(effect: Effect, path: object) -> str:
+    """Refuse to start a training from a checkpoint that does not fill the backbone.
+
+    Layers that a plain ResNet does not have may start from their initial values, and so may what
+    follows the backbone.
+
+    Returns:
+        The parts that start from their initial values, in one sentence; empty if there are none.
+
+    Raises:
+        LoadedWeightsError: If the file fills nothing, or not the whole backbone, or is of another
+            network, see ``require_same_network``.
+    """
+    if not effect.count:
+        raise LoadedWeightsError(
+            f'{path} fills none of the {effect.size} tensors of the model; {_what_it_is(effect, path)}'
+        )
+    require_backbone(effect, path)
+    initial = [name for name in effect.initial if COUNTER not in name]
+    if not initial:
+        return ''
+    parts = ', '.join(groups(initial, [*effect.expected, *effect.initial]))
+    shapes = f' (of another shape: {"; ".join(effect.misshapen[:3])})' if effect.misshapen else ''
+    return f'These parts are not filled by {path} and start from their initial values: {parts}{shapes}.'
+
+
+def require_backbone(effect: Effect, path: object, is_backbone: bool = False) -> None:
+    """Refuse a checkpoint that fills a backbone in part.
+
+    Args:
+        effect: What loading does.
+        path: The checkpoint, for the message.
+        is_backbone: Whether the model is the backbone, else it has one as ``backbone``.
+
+    Raises:
+        LoadedWeightsError: If a layer is missing that a plain network has, or an attention is
+            filled in some blocks only, or the file is of another network, see ``require_same_network``.
+    """
+    require_same_network(effect, path)
+    inside = '' if is_backbone else _BACKBONE
+    filled = {part_of_block(name) for name in effect.expected if re.match(inside, name)}
+    initial = [
+        name for name in effect.initial if re.match(inside, name) and not _starts_by_itself(name, filled)
+    ]
+    if not initial:
+        return
+    total = sum(bool(re.match(inside, name)) for name in (*effect.expected, *effect.initial))
+    raise LoadedWeightsError(
+        f'{path} does not fill the backbone: {len(initial)} of its {total} tensors would start from random '
+        f'values {initial[:3]}, of another shape in the file {effect.misshapen[:3]}; '
+        + ('is it of another network, or of a part of one?' if is_backbone else _what_it_is(effect, path))
+    )
+
+
+def require_same_network(effect: Effect, path: object, element: str = _BLOCK) -> None:
+    """Refuse a checkpoint of a network with more in its stages than the model has.
+
+    The file may fill the whole model all the same: a ResNet-34 holds every tensor of a ResNet-18. What
+    the model computes without the rest is noise.
+
+    Args:
+        effect: What loading does.
+        path: The checkpoint, for the message.
+        element: Pattern of the elements of a stage, whose name is the first group.
+
+    Raises:
+        LoadedWeightsError: If the file has elements, or layers in them, that a stage of the model lacks.
+    """
+    own = {*effect.expected, *effect.initial}
+    stages = {match[1] for match in (re.match(element, name) for name in own) if match}
+    rest = [
+        name
+        for name, match in ((name, re.match(element, name)) for name in effect.unused)
+        if match and match[1] in stages and name not in own and COUNTER not in name
+    ]
+    if rest:
+        raise LoadedWeightsError(
+            f'{path} is of another network: the model has no place for {len(rest)} tensors in the stages of '
+            f'the file {rest[:3]}. Give the model the depth, attention and heads of the checkpoint'
+        )
+
+
+def _starts_by_itself(name: str, filled: set) -> bool:
+    """Whether it is a deformable offset, or of a layer that plain networks and the file have not."""
+    layer = part_of_block(name)
+    if COUNTER in name or 'offset' in name:
+        return True
+    return bool(layer) and not re.fullmatch(PLAIN_BLOCK, layer) and layer not in filled
+
+
+def _what_it_is(effect: Effect, path: object) -> str:
+    """What the file seems to be, and the way out."""
+    tensors = effect.tensors
+    if recognise_detector(tensors):
+        return 'it is a detector with another backbone: use the config that it was trained with'
+    try:
+        form = recognise(tensors).name
+    except ValueError:
+        return f'its names start like {_first(list(tensors))}. Is it the checkpoint of another config?'
+    if form in _READY:
+        return f'it is a backbone alone (format {form})' + AS_BACKBONE.format(path=path)
+    return (
+        f"it is a network under another library's names (format {form}): convert it with\n"
+        f'      python tools/convert_weights.py {path} BACKBONE.pth'
+        + AS_BACKBONE.format(path='BACKBONE.pth').replace('from it', 'from the result')
+    )
+
+
+def _first(names: List[str]) -> List[str]:
+    return sorted(names)[:3]
