@@ -19,8 +19,8 @@ setup:  ## make or update the environment in VENV (10 minutes the first time, th
 demo: setup  ## train, evaluate and draw a small detector on generated images
 	$(RUN) tools/demo.py
 
-test: setup  ## run the tests
-	$(RUN) -m pytest
+test: setup  ## run the tests, in two processes with one thread each
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
 
 lint: setup  ## check style and layout
 	$(VENV)/bin/ruff check .

@@ -2,28 +2,35 @@
 
 import importlib.util
 import os
+import shutil
 import sys
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
+
+# The same examples in every run, so that a failure in CI is one that everybody can see again.
+# Search for new ones with HYPOTHESIS_PROFILE=search.
+settings.register_profile(
+    'ci',
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.register_profile('search', settings.get_profile('ci'), max_examples=2000, derandomize=False)
+settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'ci'))
 
 
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
-
-
-@pytest.fixture(autouse=True)
-def _small_images_take_the_fused_pass(monkeypatch):
-    """Otherwise no training step on a CPU would, small as the tests' images are."""
-    from eca_mmdet.backbones.fused import FusedForward
-
-    monkeypatch.setattr(FusedForward, 'fewest_positions', 0)
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -42,6 +49,20 @@ def shapes(tmp_path_factory):
     from eca_mmdet.datasets import make_shapes
 
     return make_shapes(tmp_path_factory.mktemp('data') / 'shapes', train=8, val=4, size=64)
+
+
+@pytest.fixture
+def data(shapes, tmp_path):
+    """A copy of the drawn shapes, to break."""
+    return shutil.copytree(shapes, tmp_path / 'data')
+
+
+@pytest.fixture
+def cfg(data):
+    """The config of the drawn shapes, for that copy."""
+    from eca_mmdet.apis import load_config
+
+    return load_config('eca_mmdet::mask_rcnn_ecanet18_fpn_shapes.py', dict(data_root=str(data)))
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import argparse
 import json
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from eca_mmdet.analysis import (
     CONVENTIONS,
     build_backbone,
@@ -18,6 +16,7 @@ from eca_mmdet.analysis import (
     image_shape,
 )
 from eca_mmdet.apis import user_errors
+from eca_mmdet.apis.dict_action import SpaceKeepingDictAction
 from eca_mmdet.checkpoints.io import check_target
 
 
@@ -43,7 +42,7 @@ def parse_args(argv=None):
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=SpaceKeepingDictAction,
         metavar='KEY=VALUE',
         help='override the config, or the arguments of the backbone: attention=se frozen_stages=1',
     )

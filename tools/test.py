@@ -3,13 +3,16 @@
 import argparse
 
 from eca_mmdet.apis import (
+    RunnerError,
     add_run_options,
+    add_weights_hooks,
     check_run,
     config_of,
     evaluate,
     prepare_evaluation,
     user_errors,
 )
+from eca_mmdet.checkpoints import LoadedWeightsError
 
 
 def parse_args(argv=None):
@@ -29,9 +32,11 @@ def main(argv=None):
     with user_errors():
         cfg = config_of(args)
         cfg.load_from = args.checkpoint
+        add_weights_hooks(cfg)
         check_run(cfg, 'test')
         saved = prepare_evaluation(cfg, args.checkpoint, args.classwise, args.out, args.show_dir)
-    evaluate(cfg, trained_iters=saved.get('meta', {}).get('iter'))
+    with user_errors((RunnerError,)), user_errors((LoadedWeightsError,), code=1):
+        evaluate(cfg, trained_iters=saved.get('meta', {}).get('iter'))
 
 
 if __name__ == '__main__':

@@ -2,9 +2,20 @@
 
 import argparse
 
-from mmengine.runner import Runner
-
-from eca_mmdet.apis import add_run_options, check_run, config_of, use_amp, user_errors
+from eca_mmdet.apis import (
+    add_run_options,
+    add_weights_hooks,
+    build_runner,
+    check_run,
+    config_of,
+    prepare_validation,
+    resume_from,
+    turn_off_lr_scaling,
+    use_amp,
+    use_seed,
+    user_errors,
+)
+from eca_mmdet.checkpoints import LoadedWeightsError
 from eca_mmdet.engine import NonFiniteLossError
 
 
@@ -25,27 +36,35 @@ def parse_args(argv=None):
         action='store_true',
         help='use the learning rate as it stands in the config, whatever the batch size',
     )
-    parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    parser.add_argument(
+        '--seed', type=int, help='seed of all random numbers; a resumed run keeps that of its checkpoint'
+    )
     add_run_options(parser)
     return parser.parse_args(argv)
+
+
+def training_config(args):
+    cfg = config_of(args)
+    if args.amp:
+        use_amp(cfg)
+    if args.no_auto_scale_lr:
+        turn_off_lr_scaling(cfg)
+    if args.seed is not None:
+        use_seed(cfg, args.seed)
+    if args.resume:
+        resume_from(cfg, args.resume)
+    return cfg
 
 
 def main(argv=None):
     args = parse_args(argv)
     with user_errors():
-        cfg = config_of(args)
-        if args.amp:
-            use_amp(cfg)
-        if args.no_auto_scale_lr:
-            cfg.auto_scale_lr = dict(enable=False)
-        if args.seed is not None:
-            cfg.randomness = dict(seed=args.seed)
-        if args.resume:
-            cfg.resume = True
-            cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg = training_config(args)
+        add_weights_hooks(cfg)
+        prepare_validation(cfg)
         check_run(cfg, 'train')
-    runner = Runner.from_cfg(cfg)
-    with user_errors((NonFiniteLossError,), code=1):
+        runner = build_runner(cfg)
+    with user_errors((NonFiniteLossError, LoadedWeightsError), code=1):
         runner.train()
 
 

@@ -1,15 +1,20 @@
 """What a script calls: preparing and checking a run, loading converted weights."""
 
+from .build_runner import RunnerError, build_runner
+from .check_weights import add_weights_hooks
 from .checks import check_fits, check_run
 from .config import load_config, set_work_dir
 from .errors import user_errors
-from .evaluate import evaluate, prepare_evaluation
+from .evaluate import evaluate, prepare_evaluation, prepare_validation
 from .load import load_backbone
 from .load_detector import load_detector
-from .options import add_run_options, config_of, use_amp
+from .options import add_run_options, config_of, resume_from, turn_off_lr_scaling, use_amp, use_seed
 
 __all__ = [
+    'RunnerError',
     'add_run_options',
+    'add_weights_hooks',
+    'build_runner',
     'check_fits',
     'check_run',
     'config_of',
@@ -18,7 +23,11 @@ __all__ = [
     'load_config',
     'load_detector',
     'prepare_evaluation',
+    'prepare_validation',
+    'resume_from',
     'set_work_dir',
+    'turn_off_lr_scaling',
     'use_amp',
+    'use_seed',
     'user_errors',
 ]

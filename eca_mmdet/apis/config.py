@@ -1,9 +1,17 @@
 """From a config file and command-line options to the config of one run."""
 
+import inspect
+import logging
+import os
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Iterable, Iterator, Optional
 
 from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from .dict_action import PATH_KEYS
 
 
 def load_config(path: str, options: Optional[dict] = None) -> Config:
@@ -18,22 +26,68 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If an option does not fit the config.
+        ValueError: If the config cannot be read, or an option does not fit it.
     """
-    if '::' in path:
-        path = Config._get_cfg_path(path, '')[0]  # as a config's `_base_` is found
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'{path}: no such config; see the configs folder for those of this project')
-    cfg = Config.fromfile(path)
+    cfg = _read_config(path)
     options = dict(options or {})
+    _warn_of_unknown(cfg, options)
     if 'data_root' in options:
-        options['data_root'] = str(options['data_root']).rstrip('/') + '/'
+        options['data_root'] = _folder(options['data_root'])
         _move_data_root(cfg, options['data_root'])
     try:
         cfg.merge_from_dict(options)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f'--cfg-options do not fit the config: {error}') from None
     return cfg
+
+
+def _read_config(path: str) -> Config:
+    if '::' in path:
+        try:
+            path = Config._get_cfg_path(path, '')[0]  # as a config's `_base_` is found
+        except (ImportError, OSError, KeyError, ValueError, AssertionError) as error:
+            raise FileNotFoundError(f'{path}: no such config: {error}') from None
+    path = os.path.expanduser(path)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'{path}: no such config; see the configs folder for those of this project')
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is Python: anything can be raised in it
+        raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from None
+
+
+def _warn_of_unknown(cfg: Config, options: Iterable[str]) -> None:
+    """Name the options that nothing reads: mmengine adds them to the config without a word."""
+    known = {
+        *cfg,
+        *inspect.signature(Runner.__init__).parameters,
+        'custom_imports',
+        'data_root',
+        'runner_type',
+    }
+    for option in options:
+        name = option.split('.')[0]
+        if name not in known:
+            similar = get_close_matches(name, known, n=1)
+            print_log(
+                f'--cfg-options {option}: the config has no {name} and mmengine reads none, so this changes '
+                f'nothing{f"; did you mean {similar[0]}?" if similar else ""}',
+                level=logging.WARNING,
+            )
+
+
+def _folder(path: Any) -> str:
+    """A data root that names can be added to; empty for the current folder."""
+    return '' if path in (None, '') else str(path).rstrip('/') + '/'
+
+
+def expand_home(node: Any) -> None:
+    """Replace a leading ``~`` in the paths of a config, as mmengine does when it loads a checkpoint."""
+    for name, value in node.items() if hasattr(node, 'items') else enumerate(node):
+        if name in PATH_KEYS and isinstance(value, str):
+            node[name] = os.path.expanduser(value)
+        elif isinstance(value, (dict, list, tuple)):
+            expand_home(value)
 
 
 def _move_data_root(cfg: Config, new: str) -> None:
@@ -51,7 +105,7 @@ def _move_data_root(cfg: Config, new: str) -> None:
 
 
 def _data_roots(node: Any) -> Iterator[str]:
-    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+    for name, value in node.items() if isinstance(node, dict) else enumerate(node or ()):
         if name == 'data_root' and isinstance(value, str):
             yield value
         elif isinstance(value, (dict, list, tuple)):
@@ -76,6 +130,7 @@ def _replace_root(node: Any, old: str, new: str) -> Any:
 def set_work_dir(cfg: Config, work_dir: Optional[str], config_path: str) -> None:
     """Choose the work folder: the option, else the config's, else ``work_dirs/NAME``."""
     if work_dir:
-        cfg.work_dir = work_dir
+        cfg.work_dir = str(work_dir)
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs', Path(config_path.split('::')[-1]).stem))
+    cfg.work_dir = os.path.expanduser(cfg.work_dir)

@@ -1,5 +1,6 @@
-"""Pictures for people."""
+"""Pictures of predictions."""
 
 from .overview import write_overview
+from .picture_names import UniquePicturesHook, unique_names
 
-__all__ = ['write_overview']
+__all__ = ['UniquePicturesHook', 'unique_names', 'write_overview']

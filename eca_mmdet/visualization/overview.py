@@ -20,6 +20,7 @@ def write_overview(
 
     Raises:
         ValueError: If there is no picture, or one cannot be read.
+        OSError: If ``target`` cannot be written.
     """
     if not pictures:
         raise ValueError('no pictures to put on an overview')
@@ -37,4 +38,5 @@ def write_overview(
         y, x = index // columns * height, index % columns * width
         sheet[y : y + image.shape[0], x : x + image.shape[1]] = image
     Path(target).parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(target), sheet, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    if not cv2.imwrite(str(target), sheet, [cv2.IMWRITE_JPEG_QUALITY, 90]):
+        raise OSError(f'cannot write {target}')

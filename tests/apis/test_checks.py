@@ -7,13 +7,9 @@ from mmdet.registry import MODELS
 
 from eca_mmdet import ECAResNet
 from eca_mmdet.apis import check_run, load_config
+from eca_mmdet.apis.model_checks import build_model
 
 CONFIG = 'eca_mmdet::mask_rcnn_ecanet18_fpn_shapes.py'
-
-
-@pytest.fixture
-def data(shapes, tmp_path):
-    return shutil.copytree(shapes, tmp_path / 'data')
 
 
 def run_config(data, **options):
@@ -143,3 +139,43 @@ def test_resume_without_a_checkpoint__says_that_it_starts_anew(data, capsys):
 def test_random_frozen_stages__are_warned_of(data, capsys):
     check_run(run_config(data, **{'model.backbone.frozen_stages': 1}), 'train')
     assert 'stay random' in ''.join(capsys.readouterr())
+
+
+def test_home__is_expanded_before_weights_are_looked_for(data, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    torch.save(dict(state_dict=ECAResNet(18).state_dict()), tmp_path / 'backbone.pth')
+    cfg = run_config(data)
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='~/backbone.pth')
+    check_run(cfg, 'train')
+    assert cfg.model.backbone.init_cfg.checkpoint == str(tmp_path / 'backbone.pth')
+
+
+def test_two_stage_detector_with_a_dense_rpn__passes(data):
+    cfg = run_config(data, **{'model.rpn_head.num_classes': 1})
+    check_run(cfg, 'train')
+
+
+def test_wrapper_of_data_without_its_settings__is_named(data):
+    cfg = run_config(data)
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', dataset=cfg.train_dataloader.dataset)
+    with pytest.raises(ValueError, match="train_dataloader.dataset .*does not fit RepeatDataset.*'times'"):
+        check_run(cfg, 'train')
+
+
+def test_model_that_cannot_be_built_without_memory__is_built_on_the_cpu(data):
+    cfg = run_config(data)
+    cfg.model.backbone = dict(
+        type='SwinTransformer', embed_dims=24, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1]
+    )
+    cfg.model.neck.in_channels = [24, 48, 96, 192]
+    check_run(cfg, 'train')
+
+
+def test_model_that_needs_a_launchers_processes__is_left_to_it(data, monkeypatch, capsys):
+    cfg = run_config(data)
+    cfg.model.roi_head.bbox_head.update(norm_cfg=dict(type='MMSyncBN'), type='Shared4Conv1FCBBoxHead')
+    with pytest.raises(ValueError, match='model.roi_head.bbox_head of the config cannot be built.*group'):
+        build_model(cfg)
+    cfg.launcher = 'pytorch'
+    assert build_model(cfg) is None
+    assert 'The model was not checked' in ''.join(capsys.readouterr())

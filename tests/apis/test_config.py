@@ -1,6 +1,7 @@
 import pytest
 
 from eca_mmdet.apis import load_config, set_work_dir
+from eca_mmdet.apis.config import expand_home
 
 CONFIG = 'eca_mmdet::mask_rcnn_ecanet50_fpn_1x.py'
 
@@ -63,3 +64,59 @@ def test_work_dir__is_the_option_else_the_configs_else_the_name():
 def test_options_that_do_not_fit__are_named():
     with pytest.raises(ValueError, match='--cfg-options do not fit the config'):
         load_config(CONFIG, {'train_cfg.max_epochs.x': 1})
+
+
+@pytest.mark.parametrize(('root', 'found'), [('', ''), (None, ''), ('/', '/'), ('s3://b', 's3://b/')])
+def test_data_root__may_be_the_current_folder_or_elsewhere(root, found):
+    cfg = load_config(CONFIG, dict(data_root=root))
+    assert cfg.train_dataloader.dataset.data_root == found
+    assert cfg.val_evaluator.ann_file == f'{found}annotations/instances_val2017.json'
+
+
+def test_data_root__is_set_where_a_section_is_none(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text("train_dataloader = dict(dataset=dict(data_root='old/'))\nval_evaluator = None\n")
+    assert load_config(str(config), dict(data_root='/new')).train_dataloader.dataset.data_root == '/new/'
+
+
+@pytest.mark.parametrize(
+    'option', ['param_scheduler.9.end', 'param_scheduler.x.end', 'data_root.x.y', 'sizes.0']
+)
+def test_option_of_no_place_in_the_config__is_one_message(tmp_path, option):
+    config = tmp_path / 'mine.py'
+    config.write_text("param_scheduler = [dict(end=5)]\ndata_root = 'a'\nsizes = [1, 2]\n")
+    with pytest.raises(ValueError, match='--cfg-options do not fit the config'):
+        load_config(str(config), {option: 1})
+
+
+def test_option_that_nothing_reads__is_said_with_the_likely_one(capsys):
+    load_config(CONFIG, {'load_form': 'x.pth', 'model.backbone.depth': 50, 'resume': True})
+    printed = ''.join(capsys.readouterr())
+    assert 'load_form: the config has no load_form' in printed
+    assert 'did you mean load_from?' in printed
+    assert printed.count('the config has no') == 1
+
+
+def test_home__is_expanded_in_all_paths(monkeypatch):
+    monkeypatch.setenv('HOME', '/home/me')
+    cfg = load_config(CONFIG, {'model.backbone.init_cfg.checkpoint': '~/x.pth', 'load_from': '~/y.pth'})
+    cfg.train_dataloader.dataset.data_root = '~/coco'
+    cfg.custom_text = '~/kept'
+    expand_home(cfg)
+    assert cfg.model.backbone.init_cfg.checkpoint == '/home/me/x.pth'
+    assert cfg.load_from == '/home/me/y.pth'
+    assert cfg.train_dataloader.dataset.data_root == '/home/me/coco'
+    assert cfg.custom_text == '~/kept'
+
+
+def test_home__is_expanded_in_the_names_of_the_config_and_the_work_folder(tmp_path, monkeypatch):
+    """The work folder before the last checkpoint is looked for in it."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'mine.py').write_text('x = 1')
+    cfg = load_config('~/mine.py')
+    assert cfg.x == 1
+    set_work_dir(cfg, '~/work', '~/mine.py')
+    assert cfg.work_dir == f'{tmp_path}/work'
+    cfg.work_dir = '~/other'
+    set_work_dir(cfg, None, '~/mine.py')
+    assert cfg.work_dir == f'{tmp_path}/other'

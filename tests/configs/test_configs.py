@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from eca_mmdet import ECAMobileNetV2, ECAResNet
+from eca_mmdet.layers.roi_align import RoIAlign
+from eca_mmdet.legacy import _RoIAlign1x
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
@@ -138,3 +140,12 @@ def test_checkpoint_list__names_configs_that_exist():
                 checkpoint = Config.fromfile(path).model.backbone.init_cfg
                 if group['source'].endswith('ImageNet'):
                     assert checkpoint.checkpoint == target
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if 'retinanet' not in name])
+def test_two_stage_configs__pool_rois_by_the_layer_for_cpus(name):
+    head = Config.fromfile(ROOT / name).model.roi_head
+    extractors = [head[key] for key in ('bbox_roi_extractor', 'mask_roi_extractor') if key in head]
+    assert len(extractors) == 1 + ('mask_rcnn' in name)
+    for extractor in extractors:
+        assert {type(layer) for layer in MODELS.build(extractor).roi_layers} <= {RoIAlign, _RoIAlign1x}

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from eca_mmdet.apis import check_run, load_config
+from eca_mmdet.apis.dict_action import parse_value
 from eca_mmdet.layers import ATTENTIONS
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs/paper'
@@ -87,7 +88,8 @@ def test_missing_se_weights__say_what_they_are_and_how_to_start_from_a_plain_res
     start = 'model.backbone.init_cfg.checkpoint=torchvision://resnet101 model.backbone.frozen_stages=0'
     assert start in str(error.value)
     assert 'ECANet' not in str(error.value)
-    cfg.merge_from_dict(dict(option.split('=', 1) for option in start.split()))
+    options = dict(option.split('=', 1) for option in start.split())
+    cfg.merge_from_dict({key: parse_value(text) for key, text in options.items()})  # as --cfg-options does
     with pytest.raises(FileNotFoundError, match='data folder'):
         check_run(cfg, 'train')
 

@@ -1,0 +1,80 @@
+"""Properties of the annotation checks: a file passes where mmdet and pycocotools can use it."""
+
+import json
+from copy import deepcopy
+
+import pytest
+from annotation_edits import DELETE, check, edit, run_mmdet
+from coco_samples import CLASSES, tiny_coco, write
+from hypothesis import given
+from hypothesis import strategies as st
+
+values = st.one_of(
+    st.just(DELETE), st.none(), st.booleans(), st.integers(-2, 100), st.floats(-50, 100),
+    st.just(float('nan')), st.sampled_from(['', '1', 'abc']), st.lists(st.integers(-5, 70), max_size=8),
+    st.lists(st.lists(st.floats(-5, 70), max_size=8), max_size=2),
+    st.fixed_dictionaries({}, optional=dict(
+        size=st.sampled_from([[40, 60], [60, 40], [40], None]),
+        counts=st.sampled_from(['`<Pb1`<', '', 'abc', 5]) | st.lists(st.integers(-1, 2400), max_size=3))),
+)  # fmt: skip
+fields = st.one_of(
+    st.tuples(st.just('images'), st.sampled_from(['id', 'file_name', 'height', 'width'])),
+    st.tuples(st.just('categories'), st.sampled_from(['id', 'name'])),
+    st.tuples(
+        st.just('annotations'),
+        st.sampled_from(
+            ['id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd', 'segmentation', 'ignore']
+        ),
+    ),
+)
+edits = st.lists(st.tuples(fields, st.integers(0, 1), values), min_size=1, max_size=3)
+# Not proposal_fast: mmdet stops there whenever images differ in their number of objects (numpy >= 1.24).
+uses = st.sampled_from(['load', 'bitmap', 'polygon', 'bbox', 'segm', 'proposal'])
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp('property')
+
+
+@given(edits=edits, use=uses)
+def test_file_that_passes__is_read_and_evaluated_by_mmdet(folder, edits, use):
+    content = tiny_coco()
+    for (kind, field), index, value in edits:
+        edit(content, kind, index, field, value)
+    path = write(folder / 'a.json', content)
+    try:
+        check(path, use)
+    except ValueError:
+        return
+    names = [category['name'] for category in content['categories']]
+    if [name for name in names if name in CLASSES] == list(CLASSES):  # others are for the check of labels
+        run_mmdet(path, use, json.loads(path.read_text()))
+
+
+# What stops mmdet wherever it stands; NaN and other silent faults are not decided by a traceback.
+def changes(kind, names, *choices):
+    return st.tuples(st.tuples(st.just(kind), st.sampled_from(names)), st.sampled_from(choices))
+
+
+loud = st.one_of(
+    changes('images', ['id', 'file_name', 'height', 'width'], DELETE),
+    changes('categories', ['id', 'name'], DELETE),
+    changes('annotations', ['id', 'image_id', 'category_id', 'iscrowd'], DELETE),
+    changes('annotations', ['bbox', 'area'], DELETE, None),
+    changes('annotations', ['bbox'], [5, 5, 20], [5, 5, 20, 20, 1]),
+    changes('annotations', ['segmentation'], DELETE, None, [], 'abc', [[1, 2, 3]]),
+)
+
+
+@given(edits=st.lists(st.tuples(loud, st.integers(0, 2)), max_size=2), use=uses)
+def test_file_that_is_refused__stops_mmdet(folder, edits, use):
+    content = tiny_coco()
+    for ((kind, field), value), index in edits:
+        edit(content, kind, min(index, len(content[kind]) - 1), field, deepcopy(value))
+    path = write(folder / 'a.json', content)
+    try:
+        check(path, use)
+    except ValueError:
+        with pytest.raises(Exception):  # noqa: B017
+            run_mmdet(path, use, content)

@@ -1,0 +1,34 @@
+"""Checks of the classes that a data set of a config names."""
+
+import pytest
+
+from eca_mmdet.datasets import check_datasets
+
+NAMES = ('circle', 'square', 'triangle')
+
+
+def set_classes(cfg, classes, splits=('train', 'val')):
+    for split in splits:
+        cfg[f'{split}_dataloader'].dataset.metainfo = dict(classes=classes)
+
+
+def test_classes__are_read_from_a_file(data, cfg):
+    (data / 'classes.txt').write_text('\n'.join(NAMES))
+    set_classes(cfg, str(data / 'classes.txt'))
+    check_datasets(cfg, ['train', 'val'])
+    (data / 'classes.txt').write_text('\n'.join(NAMES[::-1]))
+    with pytest.raises(ValueError, match='another order'):
+        check_datasets(cfg, ['train'])
+
+
+@pytest.mark.parametrize('classes', ['nowhere.txt', 'circle', 5])
+def test_classes_that_are_no_list__are_refused(cfg, classes):
+    set_classes(cfg, classes)
+    with pytest.raises(ValueError, match='neither a list of names nor a text file'):
+        check_datasets(cfg, ['train'])
+
+
+def test_class_file_that_cannot_be_read__is_named(data, cfg):
+    set_classes(cfg, str(data))
+    with pytest.raises(ValueError, match='train_dataloader.dataset.metainfo cannot be read'):
+        check_datasets(cfg, ['train'])
