@@ -1,13 +1,20 @@
-"""COCO evaluation on a fast backend, and its results for people: table, JSON, why there are none."""
+"""COCO evaluation on a fast backend, and its results for people: tables, JSON, why there are none."""
 
 from .coco_metric import FastCocoMetric
-from .report import collect_results, explain_empty, results_table, split_by_type, write_results
+from .evaluators import asked_for_ap, coco_kinds, is_custom, result_prefixes, split_by_type, use_fast_coco
+from .report import collect_results, explain_empty, is_empty, results_table, write_results
 
 __all__ = [
     'FastCocoMetric',
+    'asked_for_ap',
+    'coco_kinds',
     'collect_results',
     'explain_empty',
+    'is_custom',
+    'is_empty',
+    'result_prefixes',
     'results_table',
     'split_by_type',
+    'use_fast_coco',
     'write_results',
 ]

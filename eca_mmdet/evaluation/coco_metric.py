@@ -1,28 +1,39 @@
 """mmdet's ``CocoMetric`` on a fast backend.
 
-mmdet writes all detections to a JSON file, reads them again and evaluates them in Python. With
-hotcoco the file is left out unless it is asked for; options, results and log stay mmdet's.
+Options, results and log are those of mmdet. What differs:
+
+- Detections stay in memory. mmdet writes them to a JSON file and reads them again.
+- ``classwise`` gives every class its own AP in any order of category ids. mmdet pairs the classes in the
+  order of the file with pycocotools' arrays, which are in the order of the ids.
+- Mistakes in the options and in the first predictions end the run at once, not after the evaluation.
+- ``iou_thrs`` may be a list or a number, ``proposal_fast`` works with any number of boxes an image.
 """
 
 import gc
-from contextlib import ExitStack, contextmanager
-from typing import Any, Dict, Iterator, List
-from unittest import mock
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-from mmdet.evaluation import CocoMetric
-from mmdet.evaluation.metrics import coco_metric
+import numpy as np
+from mmdet.datasets.api_wrappers import COCO, COCOeval, COCOevalMP
+from mmdet.evaluation import CocoMetric, bbox_overlaps
+from mmdet.evaluation.functional.recall import _recalls
 from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 
 from ..environment import installed
+from .coco_options import ITEMS, PROPOSAL_ITEMS, check_options, resolve_backend
 from .hotcoco_eval import HotcocoEval
-
-BACKENDS = ('auto', 'hotcoco', 'pycocotools')
+from .per_class import class_stats, class_table, unique_names
 
 
 @METRICS.register_module()
 class FastCocoMetric(CocoMetric):
-    """``CocoMetric`` that evaluates with hotcoco where it is installed.
+    """``CocoMetric`` that evaluates with hotcoco where it is installed and equal to pycocotools.
+
+    Labels are counted in the order of the annotation file's categories, as mmdet's data sets count them,
+    and not in that of ``metainfo.classes``.
 
     Args:
         backend: ``hotcoco``, ``pycocotools``, or ``auto``: hotcoco where it is installed and
@@ -31,51 +42,192 @@ class FastCocoMetric(CocoMetric):
     All other arguments are those of ``CocoMetric``.
 
     Raises:
-        ValueError: If there is no such backend, it is not installed, or it has no ``use_mp_eval``.
+        ValueError: If there is no such backend, it is not installed, or it has no ``use_mp_eval``; if
+            ``proposal_nums`` are too few, or ``format_only`` lacks an ``outfile_prefix``.
+        KeyError: If there is no such metric or metric item.
     """
 
     def __init__(self, *args: Any, backend: str = 'auto', **kwargs: Any) -> None:
+        if kwargs.get('format_only') and kwargs.get('outfile_prefix') is None:
+            raise ValueError('format_only=True needs outfile_prefix: where to write the result files')
+        if isinstance(kwargs.get('metric'), tuple):
+            kwargs['metric'] = list(kwargs['metric'])
         super().__init__(*args, **kwargs)
-        self.backend = _resolve(backend, self.use_mp_eval)
+        self.ignored: Optional[set] = None
+        self.backend = resolve_backend(backend, self.use_mp_eval)
+        self.iou_thrs = np.atleast_1d(np.asarray(self.iou_thrs, float))
+        if isinstance(self.metric_items, str):
+            self.metric_items = [self.metric_items]
+        check_options(self.metrics, self.metric_items, self.proposal_nums, self.format_only)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep a batch of predictions, as mmdet's metric does, if they can be evaluated.
+
+        Raises:
+            ValueError: If the annotation file lacks the image, a label has no class, or masks are asked
+                for and the detector has none.
+        """
+        super().process(data_batch, data_samples)
+        for _, prediction in self.results[len(self.results) - len(data_samples) :]:
+            self._check(prediction)
+
+    def _check(self, prediction: Dict[str, Any]) -> None:
+        image, labels = prediction['img_id'], prediction['labels']
+        classes = len(self._category_ids() if self._coco_api else self.dataset_meta['classes'])
+        wrong = sorted({int(label) for label in labels if not 0 <= label < classes})
+        if wrong:
+            raise ValueError(
+                f'image {image}: the detector found labels {wrong[:5]}, the data has {classes} classes, '
+                f'labels 0 to {classes - 1}; set num_classes={classes} in its heads'
+            )
+        if self.format_only:
+            return
+        if self._coco_api and image not in self._coco_api.imgs:
+            raise ValueError(
+                f'image {image!r} is not in the annotation file of the metric: '
+                'give the evaluator the ann_file of its data set'
+            )
+        if 'segm' in self.metrics and len(labels) and 'masks' not in prediction:
+            raise ValueError("metric='segm' needs masks, and the detector predicts none: use metric='bbox'")
+
+    def _category_ids(self) -> list:
+        """The id of each label's category."""
+        if self.cat_ids is None:
+            self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta['classes'])
+        return self.cat_ids
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Evaluate the processed results, as mmdet's metric does."""
-        MMLogger.get_current_instance().info(
-            f'COCO evaluation runs on {installed(self.backend) or self.backend}'
-        )
-        with ExitStack() as stack:
-            if self.backend == 'hotcoco':
-                stack.enter_context(_no_collection())
-                # mmdet fixes its evaluator by name, so for this call the names mean others.
-                names = dict(COCOeval=HotcocoEval)
-                if self.outfile_prefix is None:
-                    names.update(_Memory(coco_metric.dump).names())
-                stack.enter_context(mock.patch.multiple(coco_metric, **names))
-                stack.enter_context(mock.patch.object(coco_metric.COCO, 'loadRes', _as_they_are))
-            return super().compute_metrics(results)
+        logger = MMLogger.get_current_instance()
+        if not results:
+            logger.error('There are no predictions to evaluate.')
+            return {}
+        truths, predictions = zip(*results)
+        if self._coco_api is None:
+            logger.info('Converting ground truth to coco format...')
+            self._coco_api = self._truth_of(truths)
+        self._category_ids()
+        self.img_ids = self._coco_api.get_img_ids()
+        if self.outfile_prefix is not None:
+            self.results2json(predictions, self.outfile_prefix)
+        if self.format_only:
+            logger.info(f'results are saved in {Path(self.outfile_prefix).parent}')
+            return {}
+        logger.info(f'COCO evaluation runs on {installed(self.backend) or self.backend}')
+        with _no_collection():
+            return self._evaluate_all(predictions)
 
+    def _truth_of(self, truths: Sequence[dict]) -> COCO:
+        with TemporaryDirectory() as folder:
+            prefix = str(Path(folder, 'results')) if self.outfile_prefix is None else self.outfile_prefix
+            return COCO(self.gt_to_coco_json(truths, prefix))
 
-def _resolve(backend: str, use_mp_eval: bool) -> str:
-    if backend not in BACKENDS:
-        raise ValueError(f'backend={backend!r}: allowed are {", ".join(BACKENDS)}')
-    if backend == 'hotcoco' and use_mp_eval:
-        raise ValueError("use_mp_eval belongs to pycocotools: leave it out, or set backend='pycocotools'")
-    if backend == 'pycocotools' or use_mp_eval:
-        return 'pycocotools'
-    try:
-        import hotcoco  # noqa: F401
-    except ImportError as error:
-        if backend == 'auto':
-            return 'pycocotools'
-        remedy = "pip install hotcoco, or set backend='auto'"
-        raise ValueError(f"backend='hotcoco' cannot be imported ({error}): {remedy}") from None
-    return 'hotcoco'
+    def _evaluate_all(self, predictions: Sequence[dict]) -> Dict[str, float]:
+        """Where two metrics give a number the same name, the earlier gets its metric before the name."""
+        if self.ignored is None:  # pycocotools will overwrite the flags
+            annotations = self._coco_api.anns.values()
+            self.ignored = {a['id'] for a in annotations if a.get('ignore') or a.get('iscrowd')}
+        found: Dict[str, float] = {}
+        owner: Dict[str, str] = {}
+        for metric in self.metrics:
+            for name, value in self._evaluate(metric, predictions).items():
+                if owner.get(name, metric) != metric:
+                    found[f'{owner[name]}_{name}'] = found[name]
+                found[name], owner[name] = value, metric
+        return found
+
+    def _evaluate(self, metric: str, predictions: Sequence[dict]) -> Dict[str, float]:
+        logger = MMLogger.get_current_instance()
+        logger.info(f'Evaluating {metric}...')
+        if metric == 'proposal_fast':
+            recalls = self.fast_eval_recall(predictions, self.proposal_nums, self.iou_thrs, logger)
+            found = {f'AR@{number}': recall for number, recall in zip(self.proposal_nums, recalls)}
+            logger.info('\n'.join(['', *(f'{name}\t{recall:.4f}' for name, recall in found.items())]))
+            return found
+        kind = 'segm' if metric == 'segm' else 'bbox'
+        detections = self._detections(predictions, kind)
+        if not detections:
+            logger.error('The testing results of the whole dataset is empty.')
+            return {}
+        evaluation = self._evaluation(detections, kind)
+        evaluation.params.catIds, evaluation.params.imgIds = list(self.cat_ids), list(self.img_ids)
+        evaluation.params.maxDets, evaluation.params.iouThrs = list(self.proposal_nums), self.iou_thrs
+        evaluation.params.useCats = int(metric != 'proposal')
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        items = self.metric_items
+        if metric == 'proposal':
+            items = PROPOSAL_ITEMS if items is None else items
+            return {item: float(f'{evaluation.stats[ITEMS[item]]:.3f}') for item in items}
+        found = self._per_class(evaluation) if self.classwise else {}
+        for item in list(ITEMS)[:6] if items is None else items:
+            found[f'{metric}_{item}'] = float(round(evaluation.stats[ITEMS[item]], 3))
+        logger.info(f'{metric}_mAP_copypaste: ' + ' '.join(f'{ap:.3f}' for ap in evaluation.stats[:6]))
+        return found
+
+    def _evaluation(self, detections: List[dict], kind: str) -> COCOeval:
+        if self.backend == 'hotcoco':
+            return HotcocoEval(self._coco_api, detections, kind)
+        evaluator = COCOevalMP if self.use_mp_eval else COCOeval
+        return evaluator(self._coco_api, self._coco_api.loadRes(detections), kind)
+
+    def _per_class(self, evaluation: COCOeval) -> Dict[str, float]:
+        names = unique_names(self._coco_api.load_cats(self.cat_ids))
+        rows = {name: class_stats(evaluation, key)[:6] for name, key in zip(names, self.cat_ids)}
+        MMLogger.get_current_instance().info('\n' + class_table(rows))
+        return {f'{name}_precision': round(row[0], 3) for name, row in rows.items()}
+
+    def _detections(self, predictions: Sequence[dict], kind: str) -> List[dict]:
+        """The contents of a COCO result file, with boxes (xywh) or with RLE masks, never with both: next
+        to a box, pycocotools would take the box for the area of a mask."""
+        found = []
+        for prediction in predictions:
+            if kind == 'bbox':
+                boxes = prediction['bboxes'].astype(float).reshape(-1, 4)
+                boxes[:, 2:] -= boxes[:, :2]
+                name, shapes, scores = 'bbox', boxes.tolist(), prediction['scores']
+            else:
+                name, shapes = 'segmentation', prediction.get('masks', ())
+                scores = prediction.get('mask_scores', prediction['scores'])
+            for shape, score, label in zip(shapes, scores.tolist(), prediction['labels'].tolist()):
+                item = dict(image_id=prediction['img_id'], category_id=self.cat_ids[label], score=score)
+                found.append({**item, name: shape})
+        return found
+
+    def fast_eval_recall(
+        self,
+        results: Sequence[dict],
+        proposal_nums: Sequence[int],
+        iou_thrs: Sequence[float],
+        logger: Optional[MMLogger] = None,
+    ) -> np.ndarray:
+        """Average recall ``(len(proposal_nums),)`` of the best-scoring boxes of each image.
+
+        mmdet pairs images by their position, takes the boxes in any order, and fails in numpy 1.24 and
+        later where images differ in their number of boxes.
+        """
+        by_image = {result['img_id']: result for result in results}
+        ious = np.empty(len(self.img_ids), object)
+        for index, image in enumerate(self.img_ids):
+            annotations = self._coco_api.load_anns(self._coco_api.get_ann_ids(img_ids=[image]))
+            kept = [annotation['bbox'] for annotation in annotations if annotation['id'] not in self.ignored]
+            truth = np.array(kept, np.float32).reshape(-1, 4)
+            truth[:, 2:] += truth[:, :2]
+            boxes = np.zeros((0, 4), np.float32)
+            if image in by_image:
+                best = np.argsort(-by_image[image]['scores'], kind='stable')[: max(proposal_nums)]
+                boxes = by_image[image]['bboxes'][best]
+            ious[index] = bbox_overlaps(truth, boxes)
+        if not sum(map(len, ious)):
+            return np.full(len(proposal_nums), np.nan)
+        return _recalls(ious, np.array(proposal_nums), np.array(iou_thrs)).mean(axis=1)
 
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """mmdet makes dicts for every detection, none in a cycle. While they add up, Python searches them
-    and all else in memory for cycles again and again: more than half of the time (1,000 images)."""
+    """Suspend Python's garbage collector. An evaluation makes dicts for every detection, none in a cycle;
+    searching them for cycles takes more than half of the time (1,000 images)."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -83,32 +235,3 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _as_they_are(truth: coco_metric.COCO, detections: List[dict]) -> List[dict]:
-    """In place of ``COCO.loadRes``: ``HotcocoEval`` takes a result file's contents.
-
-    Raises:
-        IndexError: If there are none, by which mmdet knows an empty result.
-    """
-    detections[0]
-    return detections
-
-
-class _Memory:
-    """Result files that are kept in memory; the ground truth, which pycocotools opens, is written."""
-
-    def __init__(self, dump) -> None:
-        self.files: Dict[str, List[dict]] = {}
-        self.write = dump
-
-    def names(self) -> Dict[str, Any]:
-        return dict(dump=self.dump, load=self.load)
-
-    def dump(self, content: Any, path: str) -> None:
-        if path.endswith('.gt.json'):
-            self.write(content, path)
-        self.files[path] = content
-
-    def load(self, path: str) -> List[dict]:
-        return [dict(detection) for detection in self.files[path]]  # the reader changes them

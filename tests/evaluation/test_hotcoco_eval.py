@@ -110,7 +110,6 @@ PARAMS = {
     'maxDets few': dict(maxDets=[3, 1, 2]),
     'maxDets one': dict(maxDets=[2]),
     'thresholds': dict(iouThrs=np.array([0.3, 0.5, 0.75, 1.0])),
-    'proposals': dict(useCats=0),
     'classes in another order': dict(catIds=[5, 1]),
     'some images': dict(imgIds=[i * 7 + 1 for i in range(10, 1, -2)]),
     'areas': dict(areaRng=[[0, 1e10], [0, 500], [500, 4000], [4000, 1e10]]),

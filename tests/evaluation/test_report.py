@@ -1,9 +1,18 @@
 import json
 
+import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
-from eca_mmdet.evaluation import collect_results, explain_empty, results_table, split_by_type, write_results
+from eca_mmdet.evaluation import (
+    collect_results,
+    explain_empty,
+    is_empty,
+    results_table,
+    split_by_type,
+    write_results,
+)
 
 METRICS = {
     f'{kind}/{kind}_{name}': value
@@ -81,3 +90,102 @@ def test_empty_result__says_why_it_may_be(detections, text):
     message = explain_empty(cfg, detections, images=7, trained_iters=3)
     assert text in message
     assert 'hardly trained (it says 3 iterations)' in message
+
+
+@pytest.mark.parametrize('items', [['mAP', 'mAP_50'], ['mAP_s'], ['AR@100', 'mAP'], []])
+def test_collect__holds_the_items_that_were_asked_for_and_no_other(items):
+    names = {'mAP': 'AP', 'mAP_50': 'AP50', 'mAP_s': 'APs', 'AR@100': 'AR@100'}
+    results = collect_results({f'bbox/bbox_{item}': 0.5 for item in items})
+    assert results == ({'bbox': {names[item]: 0.5 for item in items}} if items else {})
+
+
+def test_collect__keeps_the_numbers_of_every_metric():
+    metrics = {
+        'proposal/AR@100': 0.5,
+        'pascal_voc/mAP': np.float32(0.25),
+        'coco/bbox_mAP': 0.75,
+        'a/b/c': 2,
+        'accuracy': torch.tensor(0.5),
+        'night/bbox_mAP': -1.0,
+    }
+    assert collect_results(metrics, dict(proposal='proposal', night='bbox')) == {
+        'proposal': {'AR@100': 0.5},
+        'pascal_voc': {'mAP': 0.25},
+        'coco': {'bbox_mAP': 0.75},
+        'a': {'b/c': 2},
+        'other': {'accuracy': 0.5},
+        'night': {'AP': None},
+    }
+
+
+ODD = {
+    'not a number': float('nan'),
+    'infinity': float('inf'),
+    'array': np.arange(2),
+    'nested': {1: (np.int64(2), None)},
+    'object': object,
+    'negative': -1.0,
+    'text': 'good',
+}
+
+
+def test_values_of_any_type__reach_the_json(tmp_path):
+    results = collect_results({f'mine/{name}': value for name, value in ODD.items()})
+    write_results(tmp_path / 'results.json', results, images=np.int64(3))
+    content = json.loads((tmp_path / 'results.json').read_text(), parse_constant=pytest.fail)
+    assert content['images'] == 3
+    assert content['results']['mine'] == {
+        'not a number': None,
+        'infinity': 'inf',
+        'array': [0, 1],
+        'nested': {'1': [2, None]},
+        'object': "<class 'object'>",
+        'negative': -1.0,
+        'text': 'good',
+    }
+
+
+def test_table__shows_every_number():
+    metrics = {**METRICS, 'bbox/bbox_AR@100': 0.125, 'pascal_voc/mAP': 0.375, 'mine/loss': 0.0000123, 'n': 7}
+    text = results_table(collect_results(metrics))
+    rows = [[cell for cell in line.split() if cell != '|'] for line in text.splitlines()]
+    for row in (['bbox', 'AR@100', '0.125'], ['pascal_voc', 'mAP', '0.375'], ['mine', 'loss', '1.23e-05'], ['other', 'n', '7']):  # fmt: skip # noqa: E501
+        assert row in rows
+
+
+def test_table__of_some_items_has_their_columns_only():
+    text = results_table(collect_results({'bbox/bbox_mAP_50': 0.5, 'segm/segm_mAP': 0.25}))
+    assert text.splitlines()[1].split() == ['|', '|', 'AP', '|', 'AP50', '|']
+    assert results_table({}) == ''
+
+
+@pytest.mark.parametrize(
+    ('results', 'asked', 'detections', 'empty'),
+    [
+        ({'bbox': {'AP': 0.0, 'AP50': 0.0, 'APs': None}}, ['bbox'], 9, True),
+        ({'bbox': {'AP': 0.0, 'AP50': 0.002}}, ['bbox'], 9, False),
+        ({'bbox': {'AP': 0.0}, 'segm': {'AP': 0.1}}, ['bbox', 'segm'], 9, False),
+        ({'bbox': {'AP': None}}, ['bbox'], 9, False),  # the data has no objects
+        ({}, ['bbox'], 0, True),
+        ({}, ['bbox'], 9, False),  # the metric failed in another way
+        ({'pascal_voc': {'mAP': 0.0}}, [], 9, False),
+        ({'pascal_voc': {'mAP': 0.5}}, ['bbox'], 0, True),
+        ({'proposal': {'AR@100': 0.0}}, [], 0, False),
+        ({}, ['bbox'], None, False),
+    ],
+)
+def test_result__is_empty_where_ap_was_asked_for_and_all_of_it_is_0(results, asked, detections, empty):
+    assert is_empty(results, asked, detections) is empty
+
+
+def test_json__is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    target = tmp_path / 'results.json'
+    write_results(target, {'bbox': {'AP': 0.5}})
+
+    def fail(*_):
+        raise OSError('no space left')
+
+    monkeypatch.setattr('os.replace', fail)
+    with pytest.raises(OSError, match='no space left'):
+        write_results(target, {'bbox': {'AP': 0.25}})
+    assert json.loads(target.read_text())['results'] == {'bbox': {'AP': 0.5}}
