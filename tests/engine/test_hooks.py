@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 from eca_mmdet.checkpoints import read_checkpoint
@@ -28,16 +29,17 @@ def runner(work_dir, values=(1.0,) * 4, lr=0.02, epochs=2, **options):
     options.setdefault('auto_scale_lr', dict(enable=True, base_batch_size=2))
     optimizer = options.pop('optimizer', dict(type='SGD', lr=lr, momentum=0.9))
     return Runner(
-        model=Model(),
+        model=options.pop('model', None) or Model(),
         work_dir=str(work_dir),
         train_dataloader=dict(
             batch_size=options.pop('batch_size', 2),
-            sampler=dict(type='DefaultSampler', shuffle=False),
+            sampler=dict(type=options.pop('sampler', 'DefaultSampler'), shuffle=False),
             dataset=[dict(x=torch.tensor([v])) for v in values],
             collate_fn=dict(type='default_collate'),
         ),
-        train_cfg=dict(by_epoch=True, max_epochs=epochs),
-        optim_wrapper=dict(optimizer=optimizer, **options.pop('wrapper', {})),
+        train_cfg=options.pop('train_cfg', dict(by_epoch=True, max_epochs=epochs)),
+        optim_wrapper=options.pop('wrapper_object', None)
+        or dict(optimizer=optimizer, **options.pop('wrapper', {})),
         param_scheduler=options.pop('param_scheduler', dict(type='MultiStepLR', milestones=[2], gamma=0.1)),
         custom_hooks=[dict(type='LearningRateHook'), dict(type='NonFiniteLossHook')],
         experiment_name=f'run{next(_NUMBERS)}',
@@ -117,6 +119,65 @@ def test_resume__at_the_same_rate_changes_nothing(tmp_path):
     assert 'the config decides' not in log(tmp_path)
 
 
+@pytest.mark.parametrize('at', ['iter_3.pth', 'iter_4.pth', 'iter_5.pth'])
+@pytest.mark.parametrize('by_epoch', [True, False])
+@pytest.mark.parametrize('first', ['CosineAnnealingLR', 'PolyLR', 'OneCycleLR'])
+def test_resume__from_within_an_epoch_goes_on_at_the_iterations_rate(tmp_path, first, by_epoch, at):
+    """Up to the end of the epoch: mmengine repeats it from its first batch in an epoch-based loop."""
+    options = dict(
+        values=[1.0] * 8,
+        train_cfg=dict(by_epoch=by_epoch, **(dict(max_epochs=3) if by_epoch else dict(max_iters=12))),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1)),
+        sampler='DefaultSampler' if by_epoch else 'InfiniteSampler',
+        param_scheduler=[
+            dict(type=first, by_epoch=False, **SCHEDULES[first]),
+            dict(type='LinearLR', start_factor=0.001, by_epoch=False, end=6),
+        ],
+        auto_scale_lr=dict(enable=True, base_batch_size=1),
+    )
+    run = runner(tmp_path, **options)
+    run.register_hook(_Recorder(whole := []))
+    run.train()
+    run = runner(tmp_path, **options, resume=True, load_from=str(tmp_path / at))
+    run.register_hook(_Recorder(rest := []))
+    run.train()
+    start = int(at[5])
+    assert len(set(whole)) > 6
+    assert rest[: 12 - start] == whole[start:]
+
+
+SCHEDULES = dict(
+    CosineAnnealingLR=dict(eta_min=0.001),
+    PolyLR=dict(eta_min=0.001),
+    OneCycleLR=dict(eta_max=0.1),
+)
+
+
+def test_resume__of_a_longer_iteration_based_run_counts_no_epoch(tmp_path):
+    """The end of the first run is no border of an epoch in the second."""
+    schedule = [
+        dict(type='MultiStepLR', milestones=[1], gamma=0.1, by_epoch=True),
+        dict(type='LinearLR', start_factor=0.5, by_epoch=False, end=20),
+    ]
+    options = dict(values=[1.0] * 6, sampler='InfiniteSampler', param_scheduler=schedule)
+    run = runner(tmp_path / 'whole', **options, train_cfg=dict(by_epoch=False, max_iters=12))
+    run.register_hook(_Recorder(whole := []))
+    run.train()
+    runner(tmp_path / 'parts', **options, train_cfg=dict(by_epoch=False, max_iters=5)).train()
+    assert (tmp_path / 'parts/epoch_1.pth').is_file()
+    run = runner(tmp_path / 'parts', **options, train_cfg=dict(by_epoch=False, max_iters=12), resume=True)
+    run.register_hook(_Recorder(rest := []))
+    run.train()
+    assert rest == whole[5:]
+
+
+def test_resume__of_a_schedule_that_follows_a_metric_says_so(tmp_path):
+    schedule = dict(type='ReduceOnPlateauLR', monitor='loss')
+    runner(tmp_path, lr=0.02, epochs=1, param_scheduler=schedule).train()
+    runner(tmp_path, lr=0.01, epochs=2, param_scheduler=schedule, resume=True).train()
+    assert 'ReduceOnPlateauLR depends on past evaluations' in log(tmp_path)
+
+
 class _Recorder(Hook):
     def __init__(self, rates):
         self.rates = rates
@@ -144,6 +205,27 @@ def test_non_finite_weights__are_not_saved(tmp_path):
     with pytest.raises(NonFiniteLossError, match='layer.weight; this checkpoint is not saved'):
         runner(tmp_path, values=[3e38, 3e38], lr=3e38, epochs=1, auto_scale_lr=dict(enable=False)).train()
     assert list(tmp_path.glob('*.pth')) == []
+
+
+def test_hooks__read_the_rates_of_several_optimizers(tmp_path):
+    """Where the model steps them itself, as in a GAN."""
+
+    class Twice(Model):
+        def train_step(self, data, optim_wrapper):
+            losses = self(**data)
+            for wrapper in optim_wrapper.values():
+                wrapper.update_params(losses['loss_cls'] + 0)
+                losses = self(**data)
+            return losses
+
+    model = Twice()
+    optimizers = {name: OptimWrapper(torch.optim.SGD(model.parameters(), lr)) for name, lr in RATES.items()}
+    run = runner(tmp_path, values=[math.nan] * 2, model=model, wrapper_object=OptimWrapperDict(**optimizers))
+    with pytest.raises(NonFiniteLossError, match='learning rate 0.1 to 0.2 .*; 0.2 at this iteration'):
+        run.train()
+
+
+RATES = dict(a=0.1, b=0.2)
 
 
 @pytest.mark.parametrize(

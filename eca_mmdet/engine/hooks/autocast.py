@@ -1,83 +1,57 @@
 """Half precision where mmengine has none: on a CPU, whose mmcv operators have no bfloat16."""
 
-from typing import Any, List, Sequence
+import logging
+from typing import Any, List, Optional, Sequence
 
-import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor, nn
 
+from ..autocast_regions import Region, add_regions
 from .learning_rate import model_of
-
-PARTS = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'roi_head.bbox_head', 'roi_head.mask_head')
-"""The parts of mmdet's detectors whose forward pass is made of convolutions and products."""
-
-
-class _Region:
-    """Hooks around a module's forward pass; holds no module, so copies of a model get their own."""
-
-    def __init__(self) -> None:
-        self.entered: List[Any] = []
-
-    def enter(self, module: nn.Module, args: Any) -> None:
-        region = torch.autocast(next(module.parameters()).device.type, torch.bfloat16)
-        region.__enter__()
-        self.entered.append(region)
-
-    def leave(self, module: nn.Module, args: Any, out: Any) -> Any:
-        self.entered.pop().__exit__(None, None, None)
-        return _to_float(out)
-
-
-def _to_float(value: Any) -> Any:
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(_to_float, value))
-    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
-
-
-def autocast_parts(model: nn.Module, parts: Sequence[str] = PARTS) -> List[str]:
-    """Let parts of a detector compute in bfloat16 and return ``float32``.
-
-    What lies between them, RoIAlign, losses and the suppression of boxes, stays in ``float32``.
-
-    Args:
-        model: A detector.
-        parts: Names of its modules; those that it does not have are left out.
-
-    Returns:
-        The names of the parts that it has.
-
-    Raises:
-        ValueError: If it has none of them.
-    """
-    modules = dict(model.named_modules())
-    found = [name for name in parts if name in modules]
-    if not found:
-        raise ValueError(
-            f'{type(model).__name__} has none of the parts {", ".join(parts)}; '
-            f'it has {", ".join(name for name, _ in model.named_children())}'
-        )
-    for name in found:
-        region = _Region()
-        modules[name].register_forward_pre_hook(region.enter)
-        modules[name].register_forward_hook(region.leave, always_call=True)
-    return found
 
 
 @HOOKS.register_module()
 class AutocastHook(Hook):
     """Trains and tests a detector's convolutions in bfloat16, where ``AmpOptimWrapper`` cannot.
 
+    What computes in bfloat16 is logged after the first training iteration, or the first pass
+    over the validation or test data, once it is known.
+
     Args:
-        parts: Names of the detector's modules that compute so.
+        parts: Names of the detector's modules that compute so; by default those of mmdet's
+            detectors that are made of convolutions and products.
     """
 
-    def __init__(self, parts: Sequence[str] = PARTS) -> None:
+    def __init__(self, parts: Optional[Sequence[str]] = None) -> None:
         self.parts = parts
+        self._unreported: List[Region] = []
 
     def before_run(self, runner: Runner) -> None:
         """Turn it on."""
-        found = autocast_parts(model_of(runner), self.parts)
-        print_log(f'bfloat16 in {", ".join(found)}; the rest in float32', 'current')
+        self._unreported = add_regions(model_of(runner), self.parts)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None):
+        """Report what the first iteration computed in bfloat16."""
+        self._report('the first training iteration')
+
+    def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
+        """Report what a validation without training computed in bfloat16."""
+        self._report('the validation')
+
+    def after_test_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
+        """Report what a test computed in bfloat16."""
+        self._report('the test')
+
+    def _report(self, when: str) -> None:
+        regions, self._unreported = self._unreported, []
+        if not regions:
+            return
+        computed = [region.name for region in regions if region.has_bfloat16]
+        idle = [region.name for region in regions if not region.has_run]
+        exact = [region.name for region in regions if region.has_run and not region.has_bfloat16]
+        print_log(f'bfloat16 in {", ".join(computed) or "nothing"}; the rest in float32', 'current')
+        for names, why in ((idle, f'not called in {when}'), (exact, 'no operation that has one')):
+            if names:
+                print_log(f'No bfloat16 in {", ".join(names)}: {why}', 'current', level=logging.WARNING)

@@ -1,22 +1,28 @@
 """The learning rate of a run: stated at its start, and the config's after a resume."""
 
 import logging
-import warnings
-from copy import deepcopy
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
+
+from ..schedule_replay import Start, by_optimizer, iterations_into_epoch, replay, start_of
 
 
 def model_of(runner: Runner) -> nn.Module:
     """The model itself, without a wrapper such as DistributedDataParallel."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def param_groups(runner: Runner) -> List[Dict[str, Any]]:
+    """The parameter groups of all optimizers of a run."""
+    return [group for groups, _ in by_optimizer(runner).values() for group in groups]
 
 
 def linear_rule(runner: Runner) -> float:
@@ -34,7 +40,7 @@ def images_per_step(runner: Runner) -> int:
 
 def state_rate(runner: Runner) -> str:
     """The rate and batch of a run in words, as the log and error messages show them."""
-    rates = sorted({group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups})
+    rates = sorted({group.get('initial_lr', group['lr']) for group in param_groups(runner)})
     shown = f'{rates[0]:g}' if len(rates) == 1 else f'{rates[0]:g} to {rates[-1]:g}'
     accumulated = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
     batch = images_per_step(runner)
@@ -53,10 +59,10 @@ def state_rate(runner: Runner) -> str:
 
 
 def above_linear_rule(runner: Runner) -> float:
-    """How many times the rate exceeds SGD's linear rule; 0 for other optimizers."""
-    if type(runner.optim_wrapper.optimizer).__name__ != 'SGD':
+    """How many times the rate exceeds SGD's linear rule; 0 for other or several optimizers."""
+    if type(getattr(runner.optim_wrapper, 'optimizer', None)).__name__ != 'SGD':
         return 0
-    rate = max(group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups)
+    rate = max(group.get('initial_lr', group['lr']) for group in param_groups(runner))
     return rate / linear_rule(runner)
 
 
@@ -73,37 +79,30 @@ class LearningRateHook(Hook):
     """
 
     priority = 'VERY_HIGH'
+    _start: Optional[Start] = None
+    _into_epoch = 0
 
     def before_run(self, runner: Runner) -> None:
         """Note the config's rates and schedules, scaled and before a checkpoint is loaded."""
-        self._start = None
-        schedulers = getattr(runner, 'param_schedulers', None) or []
-        # Several optimizers, and schedules that follow a metric, are left to mmengine.
-        if not hasattr(runner.optim_wrapper, 'param_groups') or not isinstance(schedulers, list):
-            return
-        if any(hasattr(scheduler, 'need_val_args') for scheduler in schedulers):
-            return
-        groups = [_hyperparameters(group) for group in runner.optim_wrapper.param_groups]
-        self._start = deepcopy((groups, [scheduler.state_dict() for scheduler in schedulers]))
+        if isinstance(runner.optim_wrapper, OptimWrapper):  # not in a test
+            self._start = start_of(runner)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """Note where in an epoch the checkpoint was saved."""
+        self._into_epoch = iterations_into_epoch(checkpoint)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """Leave out functions in the state of schedulers (``OneCycleLR``), which no safe load accepts."""
+        saved = checkpoint.get('param_schedulers') or []
+        for states in saved.values() if isinstance(saved, dict) else [saved]:
+            states[:] = [{k: v for k, v in state.items() if not callable(v)} for state in states]
 
     def before_train(self, runner: Runner) -> None:
         """Put the config's rates back after a resume, and print what the run uses."""
         if self._start is None:
             return
-        groups = runner.optim_wrapper.param_groups
-        restored = [group['lr'] for group in groups]
         if runner.iter > 0:
-            _replay(runner, *self._start)
-        for old, group in zip(restored, groups):
-            if abs(old - group['lr']) > 1e-6 * abs(old):
-                print_log(
-                    f'The checkpoint would go on at a learning rate of {old:g}; the config gives '
-                    f'{group["lr"]:g} at this point (initially {group.get("initial_lr", group["lr"]):g}), '
-                    'and the config decides.',
-                    logger='current',
-                    level=logging.WARNING,
-                )
-                break
+            self._follow_config(runner)
         state = state_rate(runner)
         print_log(state[0].upper() + state[1:], logger='current')
         excess = above_linear_rule(runner)
@@ -115,26 +114,26 @@ class LearningRateHook(Hook):
                 level=logging.WARNING,
             )
 
-
-def _hyperparameters(group: Dict[str, Any]) -> Dict[str, Any]:
-    return {key: value for key, value in group.items() if key != 'params'}
-
-
-def _replay(runner: Runner, groups: List[Dict[str, Any]], states: List[Dict[str, Any]]) -> None:
-    """Run the config's schedules from the start to the resumed iteration."""
-    schedulers = runner.param_schedulers or []
-    for group, start in zip(runner.optim_wrapper.param_groups, groups):
-        group.update(deepcopy(start))
-    for scheduler, state in zip(schedulers, states):
-        scheduler.load_state_dict(deepcopy(state))
-    # Epochs as long as they are now: the checkpoint's had other batches if the batch size changed.
-    lengths = [len(runner.train_dataloader)] * runner.epoch or [runner.iter]
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of schedules stepped before the optimizer
-        for iterations in lengths:
-            for scheduler in schedulers:
-                for _ in range(0 if scheduler.by_epoch else iterations):
-                    scheduler.step()
-            for scheduler in schedulers if runner.epoch else []:
-                if scheduler.by_epoch:
-                    scheduler.step()
+    def _follow_config(self, runner: Runner) -> None:
+        schedulers = [scheduler for _, own in by_optimizer(runner).values() for scheduler in own]
+        follow_metric = sorted({type(s).__name__ for s in schedulers if hasattr(s, 'need_val_args')})
+        if follow_metric:
+            print_log(
+                f'{", ".join(follow_metric)} depends on past evaluations, so the learning rate goes on '
+                "as in the checkpoint, not as in the config's schedules.",
+                logger='current',
+                level=logging.WARNING,
+            )
+            return
+        restored = [group['lr'] for group in param_groups(runner)]
+        replay(runner, self._start, self._into_epoch)
+        for old, group in zip(restored, param_groups(runner)):
+            if abs(old - group['lr']) > 1e-6 * abs(old):
+                print_log(
+                    f'The checkpoint would go on at a learning rate of {old:g}; the config gives '
+                    f'{group["lr"]:g} at this point (initially {group.get("initial_lr", group["lr"]):g}), '
+                    'and the config decides.',
+                    logger='current',
+                    level=logging.WARNING,
+                )
+                break

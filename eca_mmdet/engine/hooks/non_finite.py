@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from .learning_rate import above_linear_rule, linear_rule, state_rate
+from .learning_rate import above_linear_rule, linear_rule, param_groups, state_rate
 
 
 class NonFiniteLossError(RuntimeError):
@@ -50,7 +50,7 @@ class NonFiniteLossHook(Hook):
 
     def _message(self, runner: Runner, losses: Dict[str, float]) -> str:
         terms = ', '.join(f'{name} {value:g}' for name, value in losses.items())
-        now = max(group['lr'] for group in runner.optim_wrapper.param_groups)
+        now = max(group['lr'] for group in param_groups(runner))
         saved = Path(runner.work_dir, 'last_checkpoint')
         good = saved.read_text().strip() if saved.is_file() else 'none yet'
         lines = [
