@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from eca_mmdet import ECAResNet
-from eca_mmdet.layers import tail_torch, tail_triton
+from eca_mmdet.fused import tail_torch, tail_triton
 
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
 TYPES = dict(fp64=torch.float64, fp32=torch.float32, bf16=torch.bfloat16)
@@ -55,7 +55,6 @@ def backbone(layout: torch.memory_format) -> float:
     torch.manual_seed(0)
     options = dict(depth=18, base_channels=8, stage_blocks=(2, 1, 1, 1), norm_eval=True)
     ours = ECAResNet(**options, triton=True, channels_last=layout == torch.channels_last).double()
-    ours.fewest_positions = 0
     plain = ECAResNet(**options, fast=False).double()
     plain.load_state_dict(ours.state_dict())
     x, errors = torch.randn(1, 3, 40, 56, dtype=torch.float64), []

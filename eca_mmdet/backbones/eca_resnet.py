@@ -15,12 +15,12 @@ from mmdet.models.backbones import ResNet
 from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
 from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
 from mmengine.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..fused import FusedForward
 from ..layers import RELEASED_KERNEL_SIZES, attention_config, sized_attention
 from .checked_weights import CheckedWeights
 from .compiled import Compiled, require_compiler, require_triton
-from .fused import FusedForward
 from .kernel_sizes import KernelSizes, stage_kernel_sizes
 from .widths import (
     BlockWidths,
@@ -98,11 +98,12 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
             for pruned networks: ``(((47, 18, 19), (52, 22, 19), ...), ...)``, or the name of one
             in ``variants.py``: ``'ecaresnet50d_pruned'``.
         plugins: As in mmdet; those at ``after_conv3`` run after the attention.
-        fast: Whether to use the fused forward pass (``fused.py``); the values are the same.
-        channels_last: Memory format inside the fused pass, ``None`` for ``channels_last`` on
-            the CPU and the input's elsewhere; the features have the input's in any case.
+        fast: Whether to use the fused forward pass (``eca_mmdet.fused``); the values are the same.
+        channels_last: Memory format inside the fused pass, ``None`` for ``channels_last`` on a CPU.
+            The features are contiguous; ``True`` returns them in ``channels_last``, which mmcv's
+            operators read wrongly.
         compile: Whether ``torch.compile`` compiles it, once for all image sizes (``compiled.py``).
-        triton: Whether Triton kernels compute the ends of the blocks on CUDA (``tail_triton.py``);
+        triton: Whether Triton kernels compute the ends of the blocks on CUDA (``fused/tail_triton.py``);
             their speed has not been measured.
         **kwargs: All other arguments of mmdet's ``ResNet``, unchanged.
 
@@ -153,7 +154,7 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
             require_triton()
         if compile:
             require_compiler()
-            self.compiled = Compiled(FusedForward.features)
+            self.compiled = Compiled(FusedForward.compilable_forward)
         if depth not in self.arch_settings:
             raise KeyError(f'ECAResNet has depths {sorted(self.arch_settings)}, got {depth!r}')
         block, blocks = self.arch_settings[depth]
@@ -190,6 +191,11 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
             plugins=plugins or (),
             **kwargs,
         )
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """Set the mode as mmdet does; return the module, as torch does."""
+        super().train(mode)
+        return self
 
     @property
     def out_channels(self) -> Tuple[int, ...]:

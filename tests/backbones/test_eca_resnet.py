@@ -8,23 +8,13 @@ import pytest
 import torch
 from mmdet.models.backbones import ResNet
 from mmengine.registry import MODELS
+from pairs import randomized
 from reference import LAYERS, SIZES, features, official_state_dict
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from eca_mmdet import ECALayer, ECAResNet
 
 PARAMETERS = {18: 11689556, 34: 21797744, 50: 25557112, 101: 44549317, 152: 60193042}
-
-
-def randomized(backbone):
-    """Give every parameter and statistic a random value, so that no term vanishes."""
-    for module in backbone.modules():
-        if isinstance(module, _BatchNorm):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
-            module.running_mean.uniform_(-0.5, 0.5)
-            module.running_var.uniform_(0.5, 1.5)
-    return backbone
 
 
 def largest_error(ours, theirs):

@@ -15,16 +15,10 @@ def scale_add_relu(z: Tensor, gate: Tensor, identity: Tensor, overwrite: bool) -
 def mask_and_sum(
     grad: Tensor, out: Tensor, kept: Tensor, gate: Optional[Tensor]
 ) -> Tuple[Tensor, Tensor, Optional[Tensor]]:
-    """The gradient behind the ReLU, the sums of its product with ``z * gate``, and a free buffer.
+    """Return the gradient behind the ReLU, the sums of its product with ``z * gate``, and a free buffer.
 
-    Args:
-        grad: Gradient of the output, ``(N, C, H, W)``, in the order in memory of ``out``.
-        out: The output.
-        kept: ``z`` if there is a gate, else the identity, which the output less it replaces.
-        gate: Gate ``(N, C, 1, 1)``.
-
-    Returns:
-        The gradient, its sums ``(N, C)`` in float32 or wider, and memory that it fits into.
+    All tensors are in the memory format of ``out``. ``kept`` is ``z`` if there is a gate, else the
+    identity, as ``z * gate = out - identity``. The sums ``(N, C)`` are in float32 or wider.
     """
     grad = torch.ops.aten.threshold_backward(grad, out, 0)
     buffer = out - kept if gate is None else kept * gate

@@ -7,8 +7,7 @@ import pytest
 import torch
 from mmengine.hooks import EMAHook
 from mmengine.model import ExponentialMovingAverage
-from test_eca_resnet import randomized
-from test_fused import X, assert_same_features
+from pairs import X, assert_same_features, randomized
 
 from eca_mmdet import ECAResNet
 
@@ -99,15 +98,3 @@ def test_switching_onednn_off__folds_anew():
         before = model(X)
         with torch.backends.mkldnn.flags(enabled=False):
             torch.testing.assert_close(model(X), before, rtol=1e-3, atol=1e-4)
-
-
-def test_no_grad_in_training_mode__keeps_no_copy_of_weights_that_change():
-    model = ECAResNet(18, frozen_stages=1).train()
-    with torch.no_grad():
-        model(X)
-    folded = {
-        name.split('.')[0]
-        for name, m in model.named_modules()
-        if getattr(m, '_folded', None) and m._folded.entry
-    }
-    assert folded == {'conv1', 'layer1'}

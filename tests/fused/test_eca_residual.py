@@ -3,7 +3,7 @@ import torch
 from reference import eca
 
 from eca_mmdet import ECALayer
-from eca_mmdet.layers.eca_residual import eca_residual
+from eca_mmdet.fused.eca_residual import eca_residual
 
 
 def _inputs(dtype, memory_format, size=(2, 8, 5, 7)):

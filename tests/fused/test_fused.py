@@ -6,56 +6,14 @@ import pytest
 import torch
 from mmdet.models.backbones import ResNet
 from mmengine.logging import MMLogger
-from test_eca_resnet import randomized
+from pairs import SHALLOW, X, assert_near, assert_same, assert_same_features, pair, step
 
 from eca_mmdet import ECAResNet
-from eca_mmdet.layers.conv_norm import _ConvNorm
-from eca_mmdet.layers.eca_residual import _ECAResidual
+from eca_mmdet.fused.conv_norm import _ConvNorm
+from eca_mmdet.fused.eca_residual import _ECAResidual
 
-X = torch.randn(2, 3, 45, 65, generator=torch.Generator().manual_seed(1))  # odd at every stage
 DCN = dict(dcn=dict(type='DCNv2', deform_groups=1), stage_with_dcn=(False, False, False, True))
-SHALLOW = dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1), eca_kernel_sizes=3)
 CONTEXT = dict(cfg=dict(type='ContextBlock', ratio=0.25), position='after_conv3')
-
-
-def pair(depth, mode=True, dtype=torch.float32, **options):
-    """The same backbone twice: fused and plain."""
-    if depth == 50:
-        options = dict(stage_blocks=(1, 2, 1, 1), **options)
-    fused = randomized(ECAResNet(depth, **options)).to(dtype).train(mode)
-    plain = copy.deepcopy(fused)
-    plain.fast = False
-    return fused, plain
-
-
-def step(backbone, x, seed=0):
-    """Features and gradients by name of a loss that weighs every value differently."""
-    backbone.zero_grad()
-    outs = backbone(x)
-    generator = torch.Generator().manual_seed(seed)
-    grads = [torch.randn(o.shape, generator=generator).to(o) for o in outs]
-    asked = [(o, g) for o, g in zip(outs, grads) if o.requires_grad]
-    torch.autograd.backward(*zip(*asked))
-    return outs, {n: p.grad.clone() for n, p in backbone.named_parameters() if p.grad is not None}
-
-
-def assert_near(ours, theirs, tolerance):
-    """Largest error relative to the largest value, tensor by tensor."""
-    assert len(ours) == len(theirs)
-    for a, b in zip(ours, theirs):
-        assert (a.double() - b.double()).abs().max() <= tolerance * b.double().abs().max()
-
-
-def assert_same(fused, plain, x=X, tolerance=1e-10):
-    (outs, grads), (expected, expected_grads) = step(fused, x), step(plain, x)
-    assert_near(outs, expected, tolerance)
-    assert grads.keys() == expected_grads.keys()
-    assert_near(grads.values(), expected_grads.values(), tolerance)
-
-
-def assert_same_features(fused, plain, x=X, tolerance=2e-5):
-    with torch.no_grad():
-        assert_near(fused(x), plain(x), tolerance)
 
 
 @pytest.mark.parametrize(
@@ -93,24 +51,40 @@ def test_dcn__runs_as_it_is():
 
 @pytest.mark.parametrize('depth', [18, 50])
 def test_autocast__errs_no_more_than_the_plain_block_does(depth):
-    fused, plain = pair(depth, frozen_stages=1)
-    exact, exact_grads = step(copy.deepcopy(plain).double(), X.double())
-    errors = []
-    for backbone in (fused, plain):
-        with torch.autocast('cpu', torch.bfloat16):
-            outs, grads = step(backbone, X)
-        tensors = zip((*outs, *grads.values()), (*exact, *exact_grads.values()))
-        errors.append([((a.double() - b).norm() / b.norm()).item() for a, b in tensors])
-        assert all(g.dtype == torch.float32 for g in grads.values())
+    errors = [[], []]
+    for seed in range(4):  # in a single one, which ReLUs open by rounding decides the gradients' errors
+        fused, plain = pair(depth, frozen_stages=1)
+        x = torch.randn(X.shape, generator=torch.Generator().manual_seed(seed))
+        exact, exact_grads = step(copy.deepcopy(plain).double(), x.double())
+        for backbone, found in zip((fused, plain), errors):
+            with torch.autocast('cpu', torch.bfloat16):
+                outs, grads = step(backbone, x)
+            tensors = list(zip((*outs, *grads.values()), (*exact, *exact_grads.values())))
+            found += [((a.double() - b).norm() / b.norm()).item() for a, b in tensors]
+            assert all(g.dtype == torch.float32 for g in grads.values())
+            assert max(found[-len(tensors) :][:4]) < 0.05
     assert sum(errors[0]) <= 1.25 * sum(errors[1])
-    assert max(errors[0][:4]) < 0.05
 
 
-def test_layout_of_the_features__is_that_of_the_input():
-    backbone = ECAResNet(50).eval()
-    assert all(o.is_contiguous() for o in backbone(X))
-    rows = backbone(X.contiguous(memory_format=torch.channels_last))
-    assert all(o.is_contiguous(memory_format=torch.channels_last) for o in rows)
+@pytest.mark.parametrize(
+    'x',
+    [
+        X,
+        X[:, :, ::2, 1:],
+        X.contiguous(memory_format=torch.channels_last),
+        X.transpose(2, 3),
+        X[:1].expand(2, -1, -1, -1),
+    ],
+)
+def test_features__are_contiguous_for_every_strided_input(x):
+    with torch.no_grad():
+        assert all(out.is_contiguous() for out in ECAResNet(50).eval()(x))
+
+
+def test_features__are_channels_last_where_the_option_asks_for_it():
+    with torch.no_grad():
+        outs = ECAResNet(50, channels_last=True).eval()(X)
+    assert all(out.is_contiguous(memory_format=torch.channels_last) for out in outs)
 
 
 def test_frozen_stages__record_nothing():
@@ -143,13 +117,13 @@ def kept_bytes(backbone, x):
     return sum(size for pointer, size in kept.items() if pointer not in own)
 
 
-def test_memory_kept_for_the_backward_pass__is_less_than_0_6_of_the_plain_resnets():
-    options = dict(frozen_stages=1)
+@pytest.mark.parametrize(('channels_last', 'limit'), [(None, 0.72), (True, 0.6)])
+def test_memory_kept_for_the_backward_pass__is_less_than_the_plain_resnets(channels_last, limit):
     x = torch.randn(2, 3, 320, 480)
-    ours, stock = ECAResNet(50, **options), ResNet(50, **options)
+    ours, stock = ECAResNet(50, frozen_stages=1, channels_last=channels_last), ResNet(50, frozen_stages=1)
     for backbone in (ours, stock):
         backbone.train()  # norms on frozen statistics
-    assert kept_bytes(ours, x) <= 0.6 * kept_bytes(stock, x)
+    assert kept_bytes(ours, x) <= limit * kept_bytes(stock, x)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +173,7 @@ def test_distributed__gradients_equal_those_of_one_process(tmp_path):
 
 def test_fast_off__runs_the_plain_block(monkeypatch):
     backbone = ECAResNet(18, fast=False)
-    monkeypatch.setattr(ECAResNet, '_block', None)
+    monkeypatch.setattr(ECAResNet, '_fused_forward', None)
     assert len(backbone(X)) == 4
 
 
@@ -210,15 +184,3 @@ def test_log__says_once_which_path_runs(monkeypatch):
     with torch.no_grad():
         backbone(X), backbone(X)
     assert lines == ['ECAResNet: fused forward pass in 12 of 16 blocks (fast=False turns it off)']
-
-
-@pytest.mark.parametrize(('height', 'is_fused'), [(255, False), (256, True)])
-def test_small_batches__train_with_the_plain_pass_on_a_cpu(monkeypatch, height, is_fused):
-    backbone = ECAResNet(18, **SHALLOW).train()
-    monkeypatch.setattr(type(backbone), 'fewest_positions', 2 * 256 * 256)
-    out = backbone(torch.randn(2, 3, height, 256))[-1]
-    last = out.grad_fn.next_functions[0][0]
-    assert (last.name() == '_ECAResidualBackward') == is_fused
-    with torch.no_grad():
-        backbone.eval()(torch.randn(2, 3, height, 256))
-    assert backbone._logged  # the fused pass

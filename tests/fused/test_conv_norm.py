@@ -1,12 +1,9 @@
-from copy import deepcopy as copy_of
-
 import pytest
 import torch
 from torch import nn
 
-from eca_mmdet.layers.conv_norm import conv_norm
-from eca_mmdet.layers.folding import is_foldable
-from eca_mmdet.layers.layout import channels_last, contiguous, to_contiguous
+from eca_mmdet.fused.conv_norm import conv_norm
+from eca_mmdet.fused.memory_format import match, to_contiguous
 
 
 def _pair(bias=False, groups=1, **options):
@@ -56,47 +53,13 @@ def test_gradient_of_a_zero_gamma__is_that_of_the_norm(zeros):
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
-@pytest.mark.parametrize('options', [{}, dict(stride=2), dict(kernel_size=3, padding=1), dict(groups=2)])
-def test_copy_of_the_input__is_kept_in_its_place(options, dtype):
-    conv, norm = nn.Conv2d(4, 6, **dict(dict(kernel_size=1), **options)), nn.BatchNorm2d(6).eval()
-    conv, norm = conv.to(dtype), norm.to(dtype)
-    copy = torch.randn(2, 4, 7, 6).to(dtype)
-    x = copy.to(memory_format=torch.channels_last)
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.data_ptr()) or t, lambda t: t):
-        out = conv_norm(x, conv, norm, copy=copy)
-    assert copy.data_ptr() in kept
-    assert x.data_ptr() not in kept
-    inputs = [*conv.parameters(), *norm.parameters()]
-    high = [module.double() for module in (copy_of(conv), copy_of(norm))]
-    others = [*high[0].parameters(), *high[1].parameters()]
-    grad, rounding = torch.randn_like(out), 1e-10 if dtype == torch.float64 else 2**-5
-    theirs = torch.autograd.grad(high[1](high[0](x.double())), others, grad.double())
-    for a, b in zip(torch.autograd.grad(out, inputs, grad), theirs):
-        assert ((a.double() - b).norm() / b.norm()).item() < rounding
-
-
-def test_is_foldable__only_with_running_statistics_and_plain_layers():
-    conv, norm = _pair()
-    assert is_foldable(conv, norm)
-    assert not is_foldable(conv, norm.train())
-    assert not is_foldable(conv, nn.GroupNorm(2, 6))
-    assert not is_foldable(conv, nn.BatchNorm2d(6, track_running_stats=False).eval())
-    assert not is_foldable(nn.Conv2d(4, 6, 3, padding_mode='reflect'), norm.eval())
-    norm.register_forward_hook(lambda *_: None)
-    assert not is_foldable(conv, norm)
-
-
 @pytest.mark.parametrize('size', [(2, 64, 60, 64), (1, 3, 5, 7), (2, 1, 4, 4)])
-def test_layout__changes_keep_the_values(size):
+def test_memory_format__changes_keep_the_values(size):
     x = torch.randn(size)
-    rows = channels_last(x)
-    assert rows.is_contiguous(memory_format=torch.channels_last)
-    assert contiguous(rows).is_contiguous()
-    assert torch.equal(rows, x)
-    assert torch.equal(contiguous(rows), x)
-    rows.requires_grad_()
+    rows = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    assert to_contiguous(rows).is_contiguous()
+    assert torch.equal(to_contiguous(rows), x)
+    assert match(x, rows).stride() == rows.stride() or x.shape[1] == 1
     weight = torch.randn(size)
     (to_contiguous(rows) * weight).sum().backward()
     assert torch.equal(rows.grad, weight)

@@ -1,0 +1,110 @@
+"""The forward pass of a ResNet with ECA in fewer passes over memory, with the same values.
+
+Frozen batch norms are folded into their convolutions, the tail of a block is one function with its own
+backward, and on a CPU the stages compute in channels_last. What is not recognised (``recognition.py``)
+takes the plain forward pass: a block, a stage, or the whole backbone.
+"""
+
+from typing import Callable, Optional, Tuple
+
+import torch
+from mmdet.models.layers import ResLayer
+from mmengine.logging import MMLogger
+from torch import Tensor, nn
+
+from . import recognition
+from .conv_norm import conv_norm
+from .eca_residual import eca_residual
+from .memory_format import to_contiguous
+
+
+class FusedForward:
+    """Gives a ``ResNet`` of mmdet the fused forward pass; stands before it among the bases.
+
+    Attributes:
+        fast: Whether to use it.
+        channels_last: Whether to compute in channels_last. ``None`` computes so on a CPU and returns
+            contiguous features, as mmcv's operators read others wrongly. ``True`` also returns features
+            in channels_last; whatever reads them must take that.
+        compiled: The compiled form of ``compilable_forward``, or ``None``.
+        triton: Whether Triton kernels compute the block tails on CUDA.
+    """
+
+    fast: bool = True
+    channels_last: Optional[bool] = None
+    compiled: Optional[Callable] = None
+    triton: bool = False
+    basic_blocks: Tuple[type, ...] = recognition.BASIC_BLOCKS
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Map ``(N, 3, H, W)`` to the features at ``out_indices``."""
+        if recognition.is_observed():
+            return super().forward(x)
+        # For inference on a CPU the fused pass is as fast, and compiling takes minutes.
+        if self.compiled and (torch.is_grad_enabled() or x.device.type != 'cpu' or not self.fast):
+            if self.fast:
+                self._log_path(x)
+            return self.compiled(self, x)
+        stem = recognition.recognise_stem(self, x) if self.fast and recognition.takes_input(x) else ()
+        if not stem:
+            return super().forward(x)
+        self._log_path(x)
+        return self._fused_forward(x, stem)
+
+    def compilable_forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Compute the plain forward pass in the memory format of the fused one."""
+        outs = super().forward(self._inner_format(x))
+        return outs if self.channels_last else tuple(out.contiguous() for out in outs)
+
+    def _fused_forward(self, x: Tensor, stem: Tuple) -> Tuple[Tensor, ...]:
+        image, outs = x, []
+        x = self._inner_format(x)
+        for conv, norm in stem:
+            x = conv_norm(x, conv, norm, relu=True)
+        x = self.maxpool(x)
+        for i, name in enumerate(self.res_layers):
+            stage = getattr(self, name)
+            for module in stage if recognition.is_plain(stage, ResLayer) else [stage]:
+                parts = self._recognise(module, image) if recognition.continues(x, image) else None
+                if parts is None or (module.with_cp and x.requires_grad):  # checkpointing keeps less
+                    x = module(to_contiguous(x))
+                else:
+                    x = self._fused_block(parts, x)
+            if i in self.out_indices:
+                outs.append(x if self.channels_last else to_contiguous(x))
+        return tuple(outs)
+
+    def _recognise(self, block: nn.Module, x: Tensor) -> Optional[recognition.BlockParts]:
+        return recognition.recognise_block(block, x, self.basic_blocks)
+
+    def _fused_block(self, parts: recognition.BlockParts, x: Tensor) -> Tensor:
+        z = identity = self._inner_format(x)
+        for conv, norm in parts.convs[:-1]:
+            z = conv_norm(z, conv, norm, relu=True)
+        z = conv_norm(z, *parts.convs[-1])
+        if parts.downsample:
+            *pools, conv, norm = parts.downsample
+            for pool in pools:
+                identity = pool(identity)
+            identity = conv_norm(identity, conv, norm)
+        if parts.attention is None:
+            return (z + identity).relu_()
+        return eca_residual(z, identity, parts.attention, overwrite=True, triton=self.triton)
+
+    def _inner_format(self, x: Tensor) -> Tensor:
+        if self.channels_last or (self.channels_last is None and x.device.type == 'cpu'):
+            return x.contiguous(memory_format=torch.channels_last)
+        return x.contiguous()
+
+    def _log_path(self, x: Tensor) -> None:
+        if getattr(self, '_logged', False):
+            return
+        self._logged = True
+        stages = [getattr(self, name) for name in self.res_layers]
+        blocks = [(recognition.is_plain(stage, ResLayer), block) for stage in stages for block in stage]
+        fused = [known and bool(self._recognise(block, x)) for known, block in blocks]
+        MMLogger.get_current_instance().info(
+            f'{type(self).__name__}: fused forward pass in {sum(fused)} of {len(fused)} blocks '
+            f'(fast=False turns it off){", Triton kernels on CUDA" if self.triton else ""}'
+            f'{", compiled: the first steps are slow" if self.compiled else ""}'
+        )
