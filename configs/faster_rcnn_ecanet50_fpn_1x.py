@@ -1,5 +1,5 @@
 _base_ = [
-    'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
+    './_base_/faster_rcnn_r50_fpn.py',
     'mmdet::_base_/datasets/coco_detection.py',
     './_base_/schedule_1x.py',
     './_base_/default_runtime.py',

@@ -3,4 +3,6 @@ custom_hooks = [
     dict(type='LearningRateHook'),
     dict(type='NonFiniteLossHook'),
     dict(type='SafeResumeHook'),
+    dict(type='LoadedWeightsHook'),
+    dict(type='ChannelsLastHook'),
 ]

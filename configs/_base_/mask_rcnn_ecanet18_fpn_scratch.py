@@ -1,5 +1,5 @@
 # A small Mask R-CNN that trains from scratch on a CPU: ECA-ResNet-18 and narrow heads.
-_base_ = 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'
+_base_ = './mask_rcnn_r50_fpn.py'
 width = 96
 model = dict(
     backbone=dict(type='ECAResNet', depth=18, frozen_stages=-1, norm_eval=False, init_cfg=None),

@@ -8,7 +8,11 @@ model = dict(
         avg_down=True,
         eca_kernel_sizes='5557',
         init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='weights/ecaresnet50d.pth'),
-    )
+    ),
+    roi_head=dict(
+        bbox_roi_extractor=dict(type='FastRoIExtractor'),
+        mask_roi_extractor=dict(type='FastRoIExtractor'),
+    ),
 )
 auto_scale_lr = dict(enable=True)
 val_evaluator = dict(type='FastCocoMetric')

@@ -1,0 +1,8 @@
+# mmdet's Mask R-CNN with this package's RoIAlign, which is fast on CPUs.
+_base_ = 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'
+model = dict(
+    roi_head=dict(
+        bbox_roi_extractor=dict(type='FastRoIExtractor'),
+        mask_roi_extractor=dict(type='FastRoIExtractor'),
+    )
+)
