@@ -13,21 +13,32 @@ require_stack()
 from . import legacy  # noqa: E402, F401
 from .apis import load_backbone, load_detector  # noqa: E402
 from .backbones import ECAMobileNetV2, ECAResNet  # noqa: E402
-from .checkpoints import allow_training_state, register_safetensors  # noqa: E402
+from .checkpoints import allow_training_state, register_loading  # noqa: E402
 from .config import register_config_package  # noqa: E402
-from .engine import AutocastHook, LearningRateHook, NonFiniteLossHook, SafeResumeHook  # noqa: E402
+from .engine import (  # noqa: E402
+    AutocastHook,
+    ChannelsLastHook,
+    LearningRateHook,
+    LoadedWeightsHook,
+    NonFiniteLossHook,
+    SafeResumeHook,
+)
 from .layers import ECALayer, eca_kernel_size  # noqa: E402
+from .roi_extractors import FastRoIExtractor  # noqa: E402
 
 register_config_package()
 allow_training_state()
-register_safetensors()
+register_loading()
 
 __all__ = [
     'AutocastHook',
+    'ChannelsLastHook',
     'ECALayer',
     'ECAMobileNetV2',
     'ECAResNet',
+    'FastRoIExtractor',
     'LearningRateHook',
+    'LoadedWeightsHook',
     'NonFiniteLossHook',
     'SafeResumeHook',
     '__version__',

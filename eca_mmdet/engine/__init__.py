@@ -1,15 +1,21 @@
 """What takes part in a training run."""
 
-from .hooks.autocast import AutocastHook, autocast_parts
+from .autocast_regions import autocast_parts
+from .hooks.autocast import AutocastHook
+from .hooks.channels_last import ChannelsLastHook, use_channels_last
 from .hooks.learning_rate import LearningRateHook
+from .hooks.loaded_weights import LoadedWeightsHook
 from .hooks.non_finite import NonFiniteLossError, NonFiniteLossHook
 from .hooks.safe_resume import SafeResumeHook
 
 __all__ = [
     'AutocastHook',
+    'ChannelsLastHook',
     'LearningRateHook',
+    'LoadedWeightsHook',
     'NonFiniteLossError',
     'NonFiniteLossHook',
     'SafeResumeHook',
     'autocast_parts',
+    'use_channels_last',
 ]
