@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 
 from eca_mmdet.apis import user_errors
+from eca_mmdet.apis.dict_action import SpaceKeepingDictAction
 from eca_mmdet.benchmark import (
     MODELS_COMPARED,
     Cases,
@@ -16,12 +16,15 @@ from eca_mmdet.benchmark import (
     benchmark_tail,
     machine,
     measure_loading,
+    plot_profile,
     plot_results,
+    profile_detectors,
+    profile_text,
     report_text,
 )
 from eca_mmdet.benchmark.cases import MODES
 from eca_mmdet.benchmark.models import KINDS, OPTIONS, available
-from eca_mmdet.benchmark.report import command, loading_text
+from eca_mmdet.benchmark.report import check_machine, command, loading_text
 from eca_mmdet.checkpoints.io import check_target
 
 
@@ -45,6 +48,7 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description='Time backbones, or detectors with them, side by side.')
     what = parser.add_mutually_exclusive_group()
     what.add_argument('--detector', metavar='CONFIG', help='time this detector with each backbone')
+    what.add_argument('--profile', metavar='CONFIG', help='where the time of this detector goes on a CPU')
     what.add_argument(
         '--loading', metavar='CONFIG', help='train this on drawn shapes; the share of data loading'
     )
@@ -55,7 +59,7 @@ def parse_args(argv=None):
         '--models',
         nargs='+',
         help=f'of {", ".join(KINDS)}, each with any of {", ".join("+" + o for o in OPTIONS)}; '
-        'detectors have no +channels_last',
+        'stock, stock+channels_last and naive+channels_last are added',
     )
     parser.add_argument('--modes', nargs='+', choices=MODES, help='what to measure')
     parser.add_argument('--sizes', nargs='*', type=image_size, default=[(320, 480)], help='HEIGHTxWIDTH')
@@ -65,7 +69,9 @@ def parse_args(argv=None):
     parser.add_argument('--batches', nargs='+', type=count, default=[2], help='images in a batch')
     parser.add_argument('--depth', type=int, choices=(18, 34, 50, 101, 152), default=50, help='of backbones')
     parser.add_argument('--frozen-stages', type=int, choices=range(-1, 5), default=1, help='of backbones')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override parts of CONFIG')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=SpaceKeepingDictAction, help='override parts of CONFIG'
+    )
     parser.add_argument('--repeats', type=count, default=10, help='rounds that count')
     parser.add_argument('--warmup', type=count, default=2, help='rounds before them')
     parser.add_argument('--threads', type=count, help='threads of torch on the CPU')
@@ -76,6 +82,8 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if not args.sizes and (args.loading or not args.changing):
         parser.error('--sizes: give a size such as 320x480; only with --changing may there be none')
+    if args.profile and (args.changing or args.device != 'cpu'):
+        parser.error('--profile takes no --changing and runs on a CPU')
     if args.tail and (args.models or args.modes or args.changing or args.plot):
         parser.error('--tail takes no --models, --modes, --changing or --plot')
     return args
@@ -85,15 +93,24 @@ def measure(args):
     if args.loading:
         found = measure_loading(args.loading, args.cfg_options, args.repeats, args.warmup, args.sizes[0][0])
         return dict(loading=found)
-    modes = args.modes or (MODES[:2] if args.detector else MODES)
+    modes = args.modes or (MODES[:2] if args.detector or args.profile else MODES)
     cases = Cases(args.sizes, args.batches, args.changing, modes, args.repeats, args.warmup)
     if args.tail:
         return dict(results=benchmark_tail(cases, args.device, print))
+    if args.profile:
+        names = args.models or ['stock', 'ours']
+        return dict(profiles=profile_detectors(args.profile, names, cases, args.cfg_options, print))
     if args.detector:
         names = args.models or ['naive', 'ours']
         return benchmark_detectors(args.detector, names, cases, args.cfg_options, args.device, print)
     names = args.models or [name for name in MODELS_COMPARED if available(name)]
     return benchmark_backbones(names, cases, args.depth, args.frozen_stages, args.device, print)
+
+
+def text_of(found):
+    if 'loading' in found:
+        return loading_text(found['loading'])
+    return profile_text(found['profiles']) if 'profiles' in found else report_text(found['results'])
 
 
 def main(argv=None):
@@ -103,15 +120,17 @@ def main(argv=None):
     with user_errors():
         for target in filter(None, (args.out, args.plot)):
             check_target(target, args.overwrite)
+            check_machine(target)
         if args.device == 'cuda' and not torch.cuda.is_available():
             raise ValueError('--device cuda: torch sees no CUDA device here')
         facts = dict(command=command(), machine=machine(args.device))
         found = measure(args)
-    print(loading_text(found['loading']) if args.loading else report_text(found['results']))
+    print(text_of(found))
     if args.out:
         Path(args.out).write_text(json.dumps({**facts, 'settings': vars(args), **found}, indent=1) + '\n')
     if args.plot and not args.loading:
-        plot_results(found['results'], args.plot, facts['machine']['processor'])
+        draw, key = (plot_profile, 'profiles') if args.profile else (plot_results, 'results')
+        draw(found[key], args.plot, facts['machine']['processor'])
 
 
 if __name__ == '__main__':

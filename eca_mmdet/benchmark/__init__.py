@@ -7,6 +7,7 @@ from .loading import measure_loading
 from .models import MODELS_COMPARED, build_contestant
 from .plot import plot_results
 from .report import machine, report_text
+from .step_profile import plot_profile, profile_detectors, profile_text
 from .tail import benchmark_tail
 
 __all__ = [
@@ -18,6 +19,9 @@ __all__ = [
     'build_contestant',
     'machine',
     'measure_loading',
+    'plot_profile',
     'plot_results',
+    'profile_detectors',
+    'profile_text',
     'report_text',
 ]

@@ -16,7 +16,7 @@ from torch import Tensor
 from .cases import Cases, Size, time_cases
 from .equality import Values, check_equal
 from .measure import memory_records, peak_of, resident_bytes
-from .models import Contestant, build_contestant
+from .models import Contestant, build_contestant, with_baselines
 from .workers import CallOf, rounds_of
 
 CHECKED_SIZE = (64, 96)
@@ -33,7 +33,7 @@ def benchmark_backbones(
     """Check that models of one architecture compute the same, then measure them.
 
     Args:
-        names: Models, as in ``models.py``; ``'stock'``, which ratios refer to, is added.
+        names: Models, as in ``models.py``; the baselines are added.
         cases: What to measure.
         depth: Of all backbones.
         frozen_stages: Of all backbones; norms run on frozen statistics.
@@ -46,10 +46,8 @@ def benchmark_backbones(
     Raises:
         ValueError: If a name is unknown, or two models of one architecture differ.
     """
-    names = list(dict.fromkeys(['stock', *names]))
+    names = with_baselines(names)
     rivals = {name: build_contestant(name, depth, frozen_stages, device) for name in names}
-    for rival in rivals.values():
-        rival.module.fewest_positions = 0  # what is checked is small and has to take the fused pass
     checked = _inputs(rivals['stock'], 2, CHECKED_SIZE, device)
     exact = [rival for rival in rivals.values() if 'amp' not in rival.options]
     rounded = [rival for rival in rivals.values() if 'amp' in rival.options]  # none is the first

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 import torch
 
-from .measure import interleave, quartiles, ratios
+from .measure import interleave, quartiles, ratios, to_best_stock
 from .workers import RoundOf
 
 Size = Tuple[int, int]
@@ -78,7 +78,8 @@ def time_cases(rounds: Dict[str, RoundOf], cases: Cases, log: Callable[[str], No
         for name, values in seconds.items():
             ratio = ratios(values, next(iter(seconds.values())))
             graphs = dict(graphs=calls[name].graphs) if 'compile' in name.split('+') else {}
-            records.append(dict(**case, model=name, seconds=quartiles(values), ratio=ratio, **graphs))
+            record = dict(**case, model=name, seconds=quartiles(values), ratio=ratio, **graphs)
+            records.append(dict(record, **to_best_stock(name, seconds)))
         log(f'{mode} {size_text(case)} batch {batch}: done')
     return records
 

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import torch
 from mmdet.models.backbones import ResNet
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import ConfigDict
@@ -23,14 +24,14 @@ from torch import nn
 
 from ..apis.config import load_config
 from ..backbones.compiled import COMPILE_OPTIONS
-from ..engine import autocast_parts
+from ..engine import autocast_parts, use_channels_last
 from .cases import Cases, Size, time_cases
 from .equality import Values, check_equal
 from .measure import memory_records, peak_of, resident_bytes
-from .models import parse_name, random_norms
+from .models import parse_name, random_norms, with_baselines
 from .workers import CallOf, rounds_of
 
-OPTIONS = ('amp', 'compile', 'triton')
+OPTIONS = ('channels_last', 'amp', 'compile', 'triton')
 CHECKED_SIZE = (128, 160)
 OBJECTS = 8  # in an image
 
@@ -71,7 +72,8 @@ def benchmark_detectors(
 
     Args:
         config: Of a detector with an ``ECAResNet``; its backbone is exchanged.
-        names: Backbones, as in ``models.py``; ``'stock'``, which ratios refer to, is added.
+        names: Backbones, as in ``models.py``; the baselines are added. With ``stock`` and ``naive`` the
+            RoI extractors are mmdet's as well.
         cases: What to measure.
         options: Dotted names and values that override the config.
         device: ``'cpu'`` or ``'cuda'``.
@@ -84,10 +86,8 @@ def benchmark_detectors(
         FileNotFoundError: If there is no such config.
         ValueError: If a name is unknown, or two models of one architecture differ.
     """
-    names = list(dict.fromkeys(['stock', *names]))
+    names = with_baselines(names)
     rivals = {name: build_detector(config, name, options, device) for name in names}
-    for rival in rivals.values():
-        rival.module.backbone.fewest_positions = 0  # what is checked is small and has to take the fused pass
     checked = synthetic_data(rivals['stock'].module, CHECKED_SIZE, 2, device)
     checks = check_equal((values(rival, checked) for rival in rivals.values()), 'losses and features')
     log(f'{len(checks)} comparisons of features and losses passed')
@@ -122,6 +122,8 @@ def build_detector(config: str, name: str, options: Optional[dict], device: str)
     if cls is ResNet:
         backbone = {key: backbone[key] for key in backbone if key in inspect.signature(ResNet).parameters}
     cfg.model.backbone = ConfigDict(backbone, type=cls.__name__, init_cfg=None, **arguments)
+    if name.split('+')[0] in ('stock', 'naive'):
+        _use_mmdets_roi_extractors(cfg.model.get('roi_head') or {})
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -129,6 +131,10 @@ def build_detector(config: str, name: str, options: Optional[dict], device: str)
         random_norms(module.backbone)
     _fix_boxes(module)
     module.to(device).train()
+    if 'channels_last' in wanted:
+        _compute_in_channels_last(module)
+    elif cls is not ResNet and arguments.get('fast', True):
+        use_channels_last(module)  # as the tools do
     if cls is ResNet and 'compile' in wanted:
         module.backbone.compile(**COMPILE_OPTIONS)
     sgd = torch.optim.SGD(
@@ -139,6 +145,25 @@ def build_detector(config: str, name: str, options: Optional[dict], device: str)
     on_gpu = 'amp' in wanted and device != 'cpu'
     wrapper = AmpOptimWrapper(optimizer=sgd, loss_scale=512.0) if on_gpu else OptimWrapper(sgd)
     return Detector(name, module, wrapper, device)
+
+
+def _use_mmdets_roi_extractors(roi_head: dict) -> None:
+    for part in ('bbox_roi_extractor', 'mask_roi_extractor'):
+        if (roi_head.get(part) or {}).get('type') == 'FastRoIExtractor':
+            roi_head[part].type = 'SingleRoIExtractor'
+
+
+def _compute_in_channels_last(module: nn.Module) -> None:
+    """Give a detector channels_last weights and images, and mmdet's RoI extractors contiguous features."""
+    module.to(memory_format=torch.channels_last)
+    module.backbone.register_forward_pre_hook(
+        lambda _, args: (args[0].contiguous(memory_format=torch.channels_last),)
+    )
+    for layer in module.modules():
+        if type(layer) is SingleRoIExtractor:
+            layer.register_forward_pre_hook(
+                lambda _, args: (tuple(x.contiguous() for x in args[0]), *args[1:])
+            )
 
 
 def _fix_boxes(module: nn.Module) -> None:

@@ -61,6 +61,24 @@ def ratios(seconds: List[float], reference: List[float]) -> Dict[str, float]:
     return quartiles([ours / theirs for ours, theirs in zip(seconds, reference)])
 
 
+def to_best_stock(name: str, found: Dict[str, List[float]]) -> Dict[str, Any]:
+    """Ratios to the best stock model of the same precision.
+
+    Args:
+        name: The model.
+        found: What was measured of all models, round by round, by name.
+
+    Returns:
+        ``best_stock`` with the ratio's quartiles and the stock model's name; nothing without a stock model.
+    """
+    is_half = 'amp' in name.split('+')
+    stock = [n for n in found if n.split('+')[0] == 'stock' and ('amp' in n.split('+')) == is_half]
+    if not stock:
+        return {}
+    best = min(stock, key=lambda n: statistics.median(found[n]))
+    return dict(best_stock=dict(model=best, **ratios(found[name], found[best])))
+
+
 def resident_bytes(field: str = 'VmRSS') -> int:
     """Resident memory of this process now (``VmRSS``) or at its highest (``VmHWM``)."""
     for line in Path('/proc/self/status').read_text().splitlines():
@@ -111,5 +129,5 @@ def memory_records(
         for name, found in peaks.items():
             ratio = quartiles([peak / statistics.median(peaks[names[0]]) for peak in found])
             record = dict(**case, mode='memory', model=name, n=rounds, bytes=int(statistics.median(found)))
-            records.append(dict(record, ratio=ratio))
+            records.append(dict(record, ratio=ratio, **to_best_stock(name, peaks)))
     return records

@@ -25,7 +25,10 @@ KINDS: Dict[str, Tuple[type, Dict[str, Any]]] = {
 OPTIONS = ('channels_last', 'amp', 'compile', 'triton')
 """Of the whole backbone and its input; ``amp`` is bfloat16, the last two as ``ECAResNet``'s arguments."""
 
-MODELS_COMPARED = ('stock', 'stock+channels_last', 'naive', 'se', 'ours', 'ours+channels_last')
+BASELINES = ('stock', 'stock+channels_last', 'naive+channels_last')
+"""In every table: the first is what ratios refer to, the others need no code of ours."""
+
+MODELS_COMPARED = (*BASELINES, 'naive', 'se', 'ours', 'ours+channels_last')
 
 
 class Contestant(NamedTuple):
@@ -65,6 +68,12 @@ class Contestant(NamedTuple):
         asked = [(out, grad.to(out.dtype)) for out, grad in zip(outs, grads) if out.requires_grad]
         torch.autograd.backward(*zip(*asked))
         return outs
+
+
+def with_baselines(names: Sequence[str]) -> List[str]:
+    """Add the baselines, also in bfloat16 where a model computes in it."""
+    half = [f'{name}+amp' for name in BASELINES if any('amp' in model.split('+') for model in names)]
+    return list(dict.fromkeys([*BASELINES, *half, *names]))
 
 
 def available(name: str) -> bool:
@@ -111,6 +120,8 @@ def parse_name(
         if kind not in ('ours', 'nchw') or device == 'cpu':
             raise ValueError(f'{name!r}: +triton is for ours and nchw on a CUDA device (--device cuda)')
         arguments = dict(arguments, triton=True)
+    if 'channels_last' in options and cls is ECAResNet:
+        arguments = {'channels_last': True, **arguments}  # features too, as those of the others
     if 'compile' in options:
         torch._dynamo.config.recompile_limit = 64  # all models share the code that is compiled
         if cls is ECAResNet:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..backbones.compiled import COMPILE_OPTIONS
+from ..fused.eca_residual import eca_residual
 from ..layers import ECALayer
-from ..layers.eca_residual import eca_residual
 from .cases import Cases
 from .measure import interleave, quartiles, ratios, seconds_of
 

@@ -9,7 +9,8 @@ from conftest import load_tool
 from eca_mmdet import ECAResNet
 from eca_mmdet.benchmark import Cases, backbones, benchmark_backbones, build_contestant
 from eca_mmdet.benchmark.equality import check_equal
-from eca_mmdet.benchmark.measure import interleave, ratios
+from eca_mmdet.benchmark.measure import interleave, ratios, to_best_stock
+from eca_mmdet.benchmark.models import BASELINES, with_baselines
 
 
 def test_interleave__runs_every_call_in_every_round_and_counts_none_of_the_warmup():
@@ -22,6 +23,29 @@ def test_interleave__runs_every_call_in_every_round_and_counts_none_of_the_warmu
 
 def test_ratios__are_taken_round_by_round():
     assert ratios([2, 4, 200], [1, 2, 100])['median'] == 2
+
+
+def test_best_stock__is_the_fastest_of_the_same_precision():
+    found = {
+        'stock': [4, 4],
+        'stock+channels_last': [2, 2],
+        'stock+amp': [1, 1],
+        'ours': [3, 5],
+        'ours+amp': [2, 2],
+    }
+    assert to_best_stock('ours', found)['best_stock']['model'] == 'stock+channels_last'
+    assert to_best_stock('ours', found)['best_stock']['median'] == 2
+    assert to_best_stock('ours+amp', found)['best_stock']['model'] == 'stock+amp'
+    assert to_best_stock('a', {'a': [1]}) == {}
+
+
+def test_baselines__are_in_every_table_also_in_bfloat16():
+    assert with_baselines(['ours']) == [*BASELINES, 'ours']
+    assert set(with_baselines(['ours+amp'])) == {
+        *BASELINES,
+        *(f'{name}+amp' for name in BASELINES),
+        'ours+amp',
+    }
 
 
 def test_peak__sees_memory_that_is_gone_after_the_call():
@@ -64,9 +88,12 @@ def test_tool__writes_results_checks_and_machine(tmp_path, capsys):
     )
     found = json.loads(out.read_text())
     assert {(r['model'], r['mode']) for r in found['results']} == {
-        (model, mode) for model in ('stock', 'naive', 'ours') for mode in ('train', 'infer')
+        (model, mode) for model in (*BASELINES, 'naive', 'ours') for mode in ('train', 'infer')
     }
-    assert [(c['model'], c['what']) for c in found['checks']] == [('ours', 'features'), ('ours', 'gradients')]
+    compared = ['stock+channels_last', 'naive', 'ours']  # each with the first of its architecture
+    assert [(c['model'], c['what']) for c in found['checks']] == [
+        (model, what) for what in ('features', 'gradients') for model in compared
+    ]
     assert found['machine']['threads'] == torch.get_num_threads()
     assert 'ratio' in capsys.readouterr().out
 
@@ -84,6 +111,15 @@ def test_tool__refuses_wrong_input_before_it_works(tmp_path, capsys):
     assert '+triton is for ours and nchw on a CUDA device' in printed
 
 
+def test_tool__keeps_the_results_of_another_machine(tmp_path, capsys):
+    out = tmp_path / 'speed.json'
+    out.write_text(json.dumps(dict(machine=dict(processor='Z80'))))
+    with pytest.raises(SystemExit, match='2'):
+        load_tool('benchmark').main(['--out', str(out), '--overwrite'])
+    assert 'was measured on Z80' in capsys.readouterr().err
+    assert json.loads(out.read_text())['machine']['processor'] == 'Z80'
+
+
 def test_tail__is_compared_with_what_memory_allows(tmp_path, capsys):
     out = tmp_path / 'tail.json'
     load_tool('benchmark').main(['--tail', '--sizes', '32x64', '--repeats', '2', '--out', str(out)])
@@ -98,8 +134,8 @@ def test_tail__is_compared_with_what_memory_allows(tmp_path, capsys):
 
 
 def test_memory__of_a_training_step_is_measured_in_its_own_process():
-    cases = Cases(sizes=[(64, 64)], batches=[1], modes=['memory'])
-    (stock,) = benchmark_backbones([], cases, depth=18)['results']
+    cases = Cases(sizes=[(64, 64)], batches=[1], modes=['memory'], repeats=1)
+    stock = benchmark_backbones([], cases, depth=18)['results'][0]
     weights = 11_000_000 * 4
     assert 1.5 * weights < stock['bytes'] < 10 * weights
     assert stock['ratio']['median'] == 1

@@ -9,6 +9,7 @@ from eca_mmdet.benchmark import Cases
 from eca_mmdet.benchmark.cases import changing_sizes, time_cases
 from eca_mmdet.benchmark.detectors import build_detector, synthetic_data, values
 from eca_mmdet.benchmark.equality import check_equal
+from eca_mmdet.benchmark.models import BASELINES
 from eca_mmdet.benchmark.workers import Round
 
 CONFIG = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
@@ -84,7 +85,7 @@ def test_tool__times_detectors_and_draws_them(tmp_path):
     assert [(r['model'], r['size'], 'sizes' in r) for r in found['results']] == [
         (model, size, changes)
         for size, changes in (([64, 64], False), ([64, 96], False), ([64, 96], True))
-        for model in ('stock', 'ours')
+        for model in (*BASELINES, 'ours')
     ]
     assert plot.read_bytes().startswith(b'\x89PNG')
 
