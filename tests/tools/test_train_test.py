@@ -42,6 +42,14 @@ def test_train__leaves_a_checkpoint_and_a_log_with_validation(trained):
     assert 'coco/segm_mAP' in log
 
 
+def test_train__validates_with_the_metric_of_tools_test(shapes, tmp_path):
+    """mmdet's own gives the AP of a class to another where category ids do not ascend."""
+    more = options(shapes, 'train_cfg.max_epochs=1', 'val_evaluator.type=CocoMetric')
+    train([CONFIG, '--work-dir', str(tmp_path), *more])
+    log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
+    assert 'COCO evaluation runs on' in log
+
+
 def test_resume__goes_on_from_the_last_checkpoint(trained, shapes):
     more = options(shapes, 'train_cfg.max_epochs=2')
     train([CONFIG, '--work-dir', str(trained), '--resume', *more])
