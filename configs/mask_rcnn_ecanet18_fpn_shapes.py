@@ -18,6 +18,5 @@ model = dict(
     train_cfg=dict(rpn_proposal=dict(max_per_img=100), rcnn=dict(sampler=dict(num=64, pos_fraction=0.5))),
     test_cfg=dict(rpn=dict(max_per_img=100)),
 )
-optim_wrapper = dict(optimizer=dict(fused=True))  # an eighth of a step's time on a CPU
 train_cfg = dict(max_epochs=4, val_interval=4)
 default_hooks = dict(logger=dict(interval=20))

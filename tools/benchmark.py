@@ -12,6 +12,7 @@ from eca_mmdet.benchmark import (
     MODELS_COMPARED,
     Cases,
     benchmark_backbones,
+    benchmark_convolutions,
     benchmark_detectors,
     benchmark_tail,
     machine,
@@ -55,6 +56,7 @@ def parse_args(argv=None):
     what.add_argument(
         '--tail', action='store_true', help='time the end of a block; ratios to the least that memory allows'
     )
+    what.add_argument('--convolutions', action='store_true', help='time 3x3 convolutions on a CPU')
     parser.add_argument(
         '--models',
         nargs='+',
@@ -84,8 +86,8 @@ def parse_args(argv=None):
         parser.error('--sizes: give a size such as 320x480; only with --changing may there be none')
     if args.profile and (args.changing or args.device != 'cpu'):
         parser.error('--profile takes no --changing and runs on a CPU')
-    if args.tail and (args.models or args.modes or args.changing or args.plot):
-        parser.error('--tail takes no --models, --modes, --changing or --plot')
+    if (args.tail or args.convolutions) and (args.models or args.modes or args.changing or args.plot):
+        parser.error('--tail and --convolutions take no --models, --modes, --changing or --plot')
     return args
 
 
@@ -97,6 +99,8 @@ def measure(args):
     cases = Cases(args.sizes, args.batches, args.changing, modes, args.repeats, args.warmup)
     if args.tail:
         return dict(results=benchmark_tail(cases, args.device, print))
+    if args.convolutions:
+        return dict(results=benchmark_convolutions(cases, print))
     if args.profile:
         names = args.models or ['stock', 'ours']
         return dict(profiles=profile_detectors(args.profile, names, cases, args.cfg_options, print))

@@ -1,4 +1,4 @@
-"""Write the tables of README.md from the files of configs and docs/benchmarks, or check them."""
+"""Write the tables of README.md and docs/performance.md from configs and docs/benchmarks, or check them."""
 
 import argparse
 import json
@@ -39,15 +39,15 @@ def checkpoints():
 
 def speed():
     """A table of ratios, with command and machine, for every result of tools/benchmark.py."""
-    for file in sorted((ROOT / 'docs/benchmarks').glob('*_cpu.json')):
+    for file in sorted((ROOT / 'docs/benchmarks').glob('*_cpu_*.json')):
         found = json.loads(file.read_text())
         machine, cells = found['machine'], {}
         for r in found['results']:
             case = f'{r["mode"]}, {size_text(r)}, batch {r["batch"]}'
-            low, high = r['ratio']['q1'], r['ratio']['q3']
-            text = f'**{r["ratio"]["median"]:.2f}** ({low:.2f} to {high:.2f}), {figure_text(r)}'
-            cells.setdefault(case, {})[r['model']] = text
-        yield f'`{found["command"]}` on {machine["processor"]}, {machine["threads"]} threads:'
+            cells.setdefault(case, {})[r['model']] = speed_cell(r)
+        sets = ', '.join(name for name, there in machine.get('instruction_sets', {}).items() if there)
+        yield f'`{found["command"]}` on {machine["processor"]}{f" ({sets})" if sets else ""},'
+        yield f'{machine["threads"]} threads, eca_mmdet {machine["eca_mmdet"]}, `{file.name}`:'
         yield ''
         yield f'| model | {" | ".join(cells)} |'
         yield '|---|' + '---|' * len(cells)
@@ -56,38 +56,62 @@ def speed():
         yield ''
 
 
-TABLES = dict(models=models, checkpoints=checkpoints, speed=speed)
+def speed_cell(record):
+    """Ratio to stock, its quartiles, the figure itself, and the ratio to the best stock model."""
+    ratio = record['ratio']
+    text = f'**{ratio["median"]:.2f}** ({ratio["q1"]:.2f} to {ratio["q3"]:.2f}), {figure_text(record)}'
+    best = record.get('best_stock')
+    return f'{text}; {best["median"]:.2f} of {best["model"]}' if best else text
 
 
-def render(text: str) -> str:
-    """Return the README's text with every marked table made anew."""
-    for name, rows in TABLES.items():
+def profiles():
+    """Milliseconds of a step by kind of operation, for every result of tools/benchmark.py --profile."""
+    for file in sorted((ROOT / 'docs/benchmarks').glob('profile_*.json')):
+        found = json.loads(file.read_text())
+        records, machine = found['profiles'], found['machine']
+        yield f'`{found["command"]}` on {machine["processor"]},'
+        yield f'{machine["threads"]} threads, `{file.name}`, in ms:'
+        yield ''
+        yield '| operations | ' + ' | '.join(f'{r["model"]}, {r["mode"]}' for r in records) + ' |'
+        yield '|---|' + '---|' * len(records)
+        for group in records[0]['groups']:
+            yield f'| {group} | ' + ' | '.join(f'{r["groups"][group] * 1e3:.0f}' for r in records) + ' |'
+        yield '| all | ' + ' | '.join(f'{r["seconds"] * 1e3:.0f}' for r in records) + ' |'
+        yield ''
+
+
+PAGES = {'README.md': (models, checkpoints), 'docs/performance.md': (speed, profiles)}
+
+
+def render(text: str, page: str = 'README.md') -> str:
+    """Return a page's text with every marked table made anew."""
+    for rows in PAGES[page]:
+        name = rows.__name__
         table = f'<!-- {name} -->\n' + '\n'.join(rows()) + f'\n<!-- end of {name} -->'
         text, count = re.subn(
             f'<!-- {name} -->.*?<!-- end of {name} -->', lambda _, table=table: table, text, flags=re.S
         )
         if count != 1:
             raise ValueError(
-                f'README.md must have one place <!-- {name} --> ... <!-- end of {name} -->, has {count}'
+                f'{page} must have one place <!-- {name} --> ... <!-- end of {name} -->, has {count}'
             )
     return text
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        description='Write the tables of README.md from configs and docs/benchmarks.'
+        description='Write the tables of README.md and docs/performance.md from configs and docs/benchmarks.'
     )
-    parser.add_argument(
-        '--check', action='store_true', help='change nothing; fail if README.md is out of date'
-    )
+    parser.add_argument('--check', action='store_true', help='change nothing; fail if a page is out of date')
     args = parser.parse_args(argv)
-    readme = ROOT / 'README.md'
-    old = readme.read_text()
-    new = render(old)
-    if args.check and new != old:
-        sys.exit('README.md is out of date: run python tools/readme_tables.py')
-    if new != old:
-        readme.write_text(new)
+    for page in PAGES:
+        path = ROOT / page
+        old = path.read_text()
+        new = render(old, page)
+        if args.check and new != old:
+            sys.exit(f'{page} is out of date: run python tools/readme_tables.py')
+        if new != old:
+            path.write_text(new)
 
 
 if __name__ == '__main__':

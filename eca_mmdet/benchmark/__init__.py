@@ -2,6 +2,7 @@
 
 from .backbones import benchmark_backbones
 from .cases import Cases
+from .convolutions import benchmark_convolutions
 from .detectors import benchmark_detectors
 from .loading import measure_loading
 from .models import MODELS_COMPARED, build_contestant
@@ -14,6 +15,7 @@ __all__ = [
     'MODELS_COMPARED',
     'Cases',
     'benchmark_backbones',
+    'benchmark_convolutions',
     'benchmark_detectors',
     'benchmark_tail',
     'build_contestant',

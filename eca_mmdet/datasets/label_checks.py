@@ -119,7 +119,7 @@ def check_heads(model: dict, classes: Classes, key: str, built: Optional[nn.Modu
     for path, field, count in _counts(model, built):
         if count == len(classes):
             continue
-        if not _is_per_class(path):
+        if not _is_per_class(path) or not _is_mmdets(_built_part(built, path)):
             unknown.append(f'{path}.{field}={count}')
             continue
         raise ValueError(
@@ -152,7 +152,7 @@ def _counts(model: dict, built: Optional[nn.Module]) -> Iterator[Tuple[str, str,
             field, count = 'num_things_classes', node.get('num_things_classes')
             count = count if node.get('num_stuff_classes') == 0 else None
         elif count is None and _is_per_class(path):
-            count = _built_count(built, path)
+            count = getattr(_built_part(built, path), 'num_classes', None)
         if isinstance(count, int) and not node.get('class_agnostic'):
             yield path, field, count
 
@@ -165,11 +165,16 @@ def _is_per_class(path: str) -> bool:
     return names[-1] in (_HEADS | _PANOPTIC) and set(names[:-1]) <= _CONTAINERS
 
 
-def _built_count(built: Optional[nn.Module], path: str) -> Optional[int]:
+def _built_part(built: Optional[nn.Module], path: str) -> Optional[nn.Module]:
     try:
-        return getattr(built.get_submodule(path.partition('.')[2]), 'num_classes', None) if built else None
+        return built.get_submodule(path.partition('.')[2]) if built else None
     except AttributeError:
         return None
+
+
+def _is_mmdets(part: Optional[nn.Module]) -> bool:
+    """Whether a part is of a class of mmdet's or derived from one; another may count the background too."""
+    return part is None or any(kind.__module__.startswith('mmdet.') for kind in type(part).__mro__)
 
 
 def _warn(text: str) -> None:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.fast_conv import conv2d, conv2d_backward
+from ..layers.fast_conv import conv2d, conv2d_backward, convolve
 from .memory_format import match, memory_format_of
 from .recognition import NORMS
 
@@ -21,7 +21,7 @@ from .recognition import NORMS
 def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, relu: bool = False) -> Tensor:
     """Compute ``norm(conv(x))`` for ``x`` ``(N, C, H, W)``, and the ReLU behind it if asked for."""
     if not can_fold(x, conv, norm):
-        out = norm(conv(x))
+        out = norm(convolve(x, conv))
         return F.relu(out, inplace=True) if relu else out
     affine = norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.eps
     options = conv.stride, conv.padding, conv.dilation, conv.groups

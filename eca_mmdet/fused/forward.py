@@ -12,10 +12,10 @@ from mmdet.models.layers import ResLayer
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
+from ..layers.observation import is_observed
 from . import recognition
 from .conv_norm import conv_norm
 from .eca_residual import eca_residual
-from .memory_format import to_contiguous
 
 
 class FusedForward:
@@ -38,7 +38,7 @@ class FusedForward:
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Map ``(N, 3, H, W)`` to the features at ``out_indices``."""
-        if recognition.is_observed():
+        if is_observed():
             return super().forward(x)
         # For inference on a CPU the fused pass is as fast, and compiling takes minutes.
         if self.compiled and (torch.is_grad_enabled() or x.device.type != 'cpu' or not self.fast):
@@ -67,11 +67,11 @@ class FusedForward:
             for module in stage if recognition.is_plain(stage, ResLayer) else [stage]:
                 parts = self._recognise(module, image) if recognition.continues(x, image) else None
                 if parts is None or (module.with_cp and x.requires_grad):  # checkpointing keeps less
-                    x = module(to_contiguous(x))
+                    x = module(x.contiguous())
                 else:
                     x = self._fused_block(parts, x)
             if i in self.out_indices:
-                outs.append(x if self.channels_last else to_contiguous(x))
+                outs.append(x if self.channels_last else x.contiguous())
         return tuple(outs)
 
     def _recognise(self, block: nn.Module, x: Tensor) -> Optional[recognition.BlockParts]:

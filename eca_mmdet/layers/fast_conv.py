@@ -3,7 +3,7 @@
 On processors without AVX-512, oneDNN's 3x3 convolutions in ``channels_last`` leave time to gain: the weight
 gradient takes 2 to 4 times as long as in contiguous memory format. There, large 3x3 convolutions use
 Winograd's algorithm (``winograd.py``), and the weight gradient of the others is computed in contiguous
-memory format. Measured on AMD EPYC (Zen 3, AVX2) by ``tools/benchmark_convolutions.py``. Processors with
+memory format. Measured on AMD EPYC (Zen 3, AVX2) by ``tools/benchmark.py --convolutions``. Processors with
 AVX-512 run oneDNN, since Winograd's algorithm was not measured on them.
 """
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from . import winograd
+from .observation import is_observed
 
 FEWEST_TILES = 128  # of 4 x 4 pixels
 FEWEST_CHANNELS = 96  # of input and output
@@ -34,6 +35,32 @@ def conv2d(x: Tensor, weight: Tensor, bias: Optional[Tensor], options: Options) 
     if _suits_winograd(x, weight, options):
         return winograd.conv3x3(x, weight, bias)
     return F.conv2d(x, weight, bias, *options)
+
+
+def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """Compute ``conv(x)`` for ``x`` ``(N, C, H, W)``; where it is faster, with first derivatives only.
+
+    What a trace, a mode, a transform, autocast or a tensor subclass must see runs as ``torch.nn.Conv2d``.
+    """
+    if not _takes(x, conv):
+        return nn.Conv2d.forward(conv, x)
+    return _Conv2d.apply(x, conv.weight, conv.bias, (conv.stride, conv.padding, conv.dilation, conv.groups))
+
+
+def _takes(x: Tensor, conv: nn.Conv2d) -> bool:
+    return (
+        type(x) in (Tensor, nn.Parameter)
+        and type(conv.weight) in (Tensor, nn.Parameter)
+        and x.dtype == conv.weight.dtype
+        and x.dim() == 4
+        and x.shape[1] == conv.in_channels
+        and conv.weight.shape[2:].numel() > 1
+        and conv.padding_mode == 'zeros'
+        and not isinstance(conv.padding, str)
+        and not torch.is_autocast_enabled(x.device.type)
+        and _is_slow_in_channels_last(x)
+        and not is_observed()
+    )
 
 
 def conv2d_backward(
@@ -92,30 +119,11 @@ def _is_slow_in_channels_last(x: Tensor) -> bool:
 
 
 class FastConv2d(nn.Conv2d):
-    """``torch.nn.Conv2d`` that computes large 3x3 convolutions in ``channels_last`` faster.
-
-    Everything else, and what a trace, a compiler, autocast or a tensor subclass has to see, is computed by
-    ``torch.nn.Conv2d``. The fast path has first derivatives only.
-    """
+    """``torch.nn.Conv2d`` by ``convolve``."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve ``(N, C, H, W)``."""
-        options = self.stride, self.padding, self.dilation, self.groups
-        if not self._takes(input) or not _gradient_suits_winograd(input, self.weight, options):
-            return super().forward(input)
-        return _Conv2d.apply(input, self.weight, self.bias, options)
-
-    def _takes(self, x: Tensor) -> bool:
-        if torch.jit.is_tracing() or torch.compiler.is_compiling():
-            return False
-        return (
-            type(x) in (Tensor, nn.Parameter)
-            and type(self.weight) in (Tensor, nn.Parameter)
-            and x.dtype == self.weight.dtype
-            and x.dim() == 4
-            and self.padding_mode == 'zeros'
-            and not torch.is_autocast_enabled(x.device.type)
-        )
+        return convolve(input, self)
 
 
 class _Conv2d(torch.autograd.Function):

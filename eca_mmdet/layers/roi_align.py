@@ -17,7 +17,6 @@ from mmcv import ops
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ..fused.memory_format import to_contiguous
 from .roi_regions import Grid, chunks, regions_of
 from .roi_taps import Taps, taps_of
 
@@ -116,7 +115,7 @@ class _RoIAlign(torch.autograd.Function):
         ):
             rows = table.new_zeros(n * h * w, c) if rows is None and needed else rows
             x = rows.to(ctx.dtype).view(n, h, w, c).permute(0, 3, 1, 2) if needed else None
-            grads.append(x if is_last or not needed else to_contiguous(x))
+            grads.append(x if is_last or not needed else x.contiguous())
         return None, None, None, *grads
 
 
@@ -187,7 +186,7 @@ class RoIAlign(ops.RoIAlign):
         """Pool RoIs ``(R, 5)`` from features ``(N, C, H, W)``: ``(R, C, *output_size)``."""
         if self.is_supported(input):
             return roi_align([input], rois, [self.spatial_scale], self.grid)
-        return self.on_any_device(to_contiguous(input), rois)
+        return self.on_any_device(input.contiguous(), rois)
 
     def on_any_device(self, features: Tensor, rois: Tensor) -> Tensor:
         """mmcv's operator on contiguous features."""

@@ -133,6 +133,16 @@ def test_tail__is_compared_with_what_memory_allows(tmp_path, capsys):
     assert 'ours, stage 4 bfloat16' in capsys.readouterr().out
 
 
+def test_convolutions__are_compared_with_torchs(tmp_path):
+    out = tmp_path / 'convolutions.json'
+    load_tool('benchmark').main(
+        ['--convolutions', '--sizes', '32x64', '--repeats', '1', '--warmup', '1', '--out', str(out)]
+    )
+    results = json.loads(out.read_text())['results']
+    assert len(results) == 7 * 2 * 3  # convolutions, directions, ways
+    assert {r['ratio']['median'] for r in results if r['model'].startswith('stock,')} == {1}
+
+
 def test_memory__of_a_training_step_is_measured_in_its_own_process():
     cases = Cases(sizes=[(64, 64)], batches=[1], modes=['memory'], repeats=1)
     stock = benchmark_backbones([], cases, depth=18)['results'][0]

@@ -123,10 +123,10 @@ def test_model_index__describes_every_1x_config(name):
     assert model['Config'] == f'configs/{name}'
 
 
-def test_readme__has_the_tables_of_the_model_index_and_the_checkpoint_list():
-    tables = load_tool('readme_tables')
-    readme = (ROOT.parent / 'README.md').read_text()
-    assert tables.render(readme) == readme
+@pytest.mark.parametrize('page', ['README.md', 'docs/performance.md'])
+def test_pages__have_the_tables_of_the_files_that_they_are_made_from(page):
+    text = (ROOT.parent / page).read_text()
+    assert load_tool('readme_tables').render(text, page) == text
 
 
 def test_checkpoint_list__names_configs_that_exist():

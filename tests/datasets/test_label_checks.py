@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.config import Config
+from torch import nn
 
 from eca_mmdet.apis import load_config
 from eca_mmdet.apis.model_checks import build_model
@@ -112,6 +113,18 @@ def test_head_of_each_class__must_have_all_classes(part, name):
     node['num_classes'] = 80
     with pytest.raises(ValueError, match=rf'roi_head.{name}.num_classes is 80.*num_classes=3'):
         check_heads(model, NAMES, 'train_dataloader.dataset')
+
+
+class OwnHead(nn.Module):
+    """A user's head, which counts the background as a class."""
+
+
+def test_head_that_is_not_of_mmdet__is_left_and_named(capsys):
+    built = nn.ModuleDict(dict(bbox_head=OwnHead()))
+    check_heads(dict(bbox_head=dict(type='OwnHead', num_classes=len(NAMES) + 1)), NAMES, 'train', built)
+    printed = ''.join(capsys.readouterr())
+    assert 'Not checked' in printed
+    assert f'model.bbox_head.num_classes={len(NAMES) + 1}' in printed
 
 
 def test_default_of_a_head__is_compared():

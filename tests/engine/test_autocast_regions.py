@@ -144,7 +144,8 @@ def logged(monkeypatch):
         (lambda hook, runner: hook.after_val_epoch(runner), 'the validation'),
     ],
 )
-def test_hook__reports_what_computed_and_warns_of_what_did_not(logged, point, when):
+def test_hook__reports_what_computed_and_warns_of_what_did_not(logged, point, when, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX512')
     hook, runner = AutocastHook(['used', 'unused', 'exact', 'heads.a']), SimpleNamespace(model=Parts())
     hook.before_run(runner)
     assert logged == []
@@ -156,6 +157,13 @@ def test_hook__reports_what_computed_and_warns_of_what_did_not(logged, point, wh
         (30, f'No bfloat16 in unused: not called in {when}'),
         (30, 'No bfloat16 in exact: no operation that has one'),
     ]
+
+
+@pytest.mark.parametrize(('capability', 'count'), [('AVX2', 1), ('DEFAULT', 1), ('AVX512', 0), ('SVE256', 0)])
+def test_hook__warns_where_the_processor_has_no_fast_bfloat16(logged, monkeypatch, capability, count):
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+    AutocastHook(['used']).before_run(SimpleNamespace(model=Parts()))
+    assert [level for level, text in logged if 'no fast bfloat16 for this processor' in text] == [30] * count
 
 
 def test_hook__adds_nothing_a_second_time_where_one_runner_trains_and_tests():

@@ -16,7 +16,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from eca_mmdet import ECAResNet
-from eca_mmdet.fused import recognition
 
 SMALL = dict(stage_blocks=(1, 1), num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1))
 SMALL.update(eca_kernel_sizes=3, base_channels=8)
@@ -295,7 +294,8 @@ class _NoWaiting(TorchDispatchMode):
 @pytest.mark.parametrize('norm_eval', [True, False])
 def test_training_step__never_waits_for_the_device(monkeypatch, fused_calls, norm_eval):
     fused, _ = small_pair(mode=True, norm_eval=norm_eval, frozen_stages=1)
-    monkeypatch.setattr(recognition, 'is_observed', lambda: False)
+    monkeypatch.setattr('eca_mmdet.fused.forward.is_observed', lambda: False)
+    monkeypatch.setattr('eca_mmdet.layers.fast_conv.is_observed', lambda: False)
     x = image()
     with _NoWaiting():
         outs = fused(x)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmcv.cnn import ConvModule
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from eca_mmdet.layers import fast_conv, winograd
 from eca_mmdet.layers.fast_conv import FastConv2d, use_fast_convolutions
@@ -124,6 +125,15 @@ def test_autocast_and_traces__are_torchs(calls):
         assert conv(x).dtype == torch.bfloat16
     assert '_convolution' in str(torch.jit.trace(conv, x, check_trace=False).graph)
     assert not calls
+
+
+def test_flop_counter__counts_as_in_the_plain_convolution():
+    x, counts = channels_last(2, 96, 32, 36), []
+    for cls in (nn.Conv2d, FastConv2d):
+        with FlopCounterMode(display=False) as counter:
+            cls(96, 96, 3, padding=1).double()(x)
+        counts.append(counter.get_total_flops())
+    assert counts[0] == counts[1] > 0
 
 
 def test_replacement__keeps_names_parameters_and_what_it_does_not_know():

@@ -3,6 +3,7 @@
 import logging
 from typing import Any, List, Optional, Sequence
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
@@ -10,6 +11,12 @@ from mmengine.runner import Runner
 
 from ..autocast_regions import Region, add_regions
 from .learning_rate import model_of
+
+SLOW = (
+    'torch has no fast bfloat16 for this processor, which lacks AVX-512: convolutions take some 30 times as '
+    'long as in float32. Leave --amp or the AutocastHook out'
+)
+"""Measured on an AMD EPYC (Zen 3): a 3x3 convolution with 64 channels at 40 x 60 took 10 ms and 278 ms."""
 
 
 @HOOKS.register_module()
@@ -29,7 +36,10 @@ class AutocastHook(Hook):
         self._unreported: List[Region] = []
 
     def before_run(self, runner: Runner) -> None:
-        """Turn it on."""
+        """Turn it on, with a warning where it will be slow."""
+        on_cpu = all(p.device.type == 'cpu' for p in model_of(runner).parameters())
+        if on_cpu and torch.backends.cpu.get_cpu_capability() in ('DEFAULT', 'AVX2'):
+            print_log(SLOW, 'current', level=logging.WARNING)
         self._unreported = add_regions(model_of(runner), self.parts)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None):
