@@ -160,7 +160,10 @@ FALLBACKS = {
     'equal ids': (lambda t, d: _each('id', 1, 2, 3)(t['annotations']), 'annotations share an id'),
     'negative ids': (lambda t, d: _each('id', *range(-999, -1))(t['annotations']), 'hotcoco cannot read'),
     'images by name': (_names, 'hotcoco cannot read'),
-    'NaN scores': (lambda t, d: _each('score', float('nan'), every=3)(d), 'scores or boxes are not finite'),
+    'NaN scores': (
+        lambda t, d: _each('score', float('nan'), every=3)(d),
+        'scores, areas or boxes are not finite',
+    ),
 }
 
 
