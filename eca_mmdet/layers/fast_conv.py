@@ -44,7 +44,11 @@ def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """
     if not _takes(x, conv):
         return nn.Conv2d.forward(conv, x)
-    return _Conv2d.apply(x, conv.weight, conv.bias, (conv.stride, conv.padding, conv.dilation, conv.groups))
+    return _Conv2d.apply(x, conv.weight, conv.bias, _options(conv))
+
+
+def _options(conv: nn.Conv2d) -> Options:
+    return conv.stride, conv.padding, conv.dilation, conv.groups
 
 
 def _takes(x: Tensor, conv: nn.Conv2d) -> bool:
@@ -159,8 +163,9 @@ def use_fast_convolutions(module: nn.Module) -> int:
     plain = set(vars(nn.Conv2d(1, 1, 3)))
     found = [entry for entry in found if set(vars(entry[2])) <= plain and not _has_hooks(entry[2])]
     for parent, name, conv in found:
-        fast = FastConv2d.__new__(FastConv2d)
-        fast.__dict__.update(vars(conv))
+        sizes = conv.in_channels, conv.out_channels, conv.kernel_size, *_options(conv), conv.bias is not None
+        fast = FastConv2d(*sizes, conv.padding_mode, device='meta').train(conv.training)
+        fast.weight, fast.bias = conv.weight, conv.bias
         setattr(parent, name, fast)
     return len(found)
 
