@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.fast_conv import conv2d, conv2d_backward, convolve
+from ..layers.fast_conv import convolve
 from .memory_format import match, memory_format_of
 from .recognition import NORMS
 
@@ -76,7 +76,7 @@ class _ConvNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x, weight, gamma, beta, mean, var, eps, options, relu) -> Tensor:
         scale, shift, inverse = _affine(gamma, beta, mean, var, eps)
-        out = conv2d(x, _fold(weight, scale, x), shift.to(x.dtype), options)
+        out = F.conv2d(x, _fold(weight, scale, x), shift.to(x.dtype), *options)
         out = out.relu_() if relu else out
         ctx.options, ctx.dtype = options, gamma.dtype
         ctx.save_for_backward(x, weight, scale, inverse, mean, out if relu else None)
@@ -86,12 +86,15 @@ class _ConvNorm(torch.autograd.Function):
     @first_derivative
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         x, weight, scale, inverse, mean, out = ctx.saved_tensors
-        needs = ctx.needs_input_grad
+        (stride, padding, dilation, groups), needs = ctx.options, ctx.needs_input_grad
         grad = match(grad, x)
         if out is not None:
             grad = torch.ops.aten.threshold_backward(grad, out, 0)
-        needs_conv = needs[0], needs[1] or needs[2]
-        grad_x, grad_folded = conv2d_backward(grad, x, _fold(weight, scale, x), ctx.options, needs_conv)
+        asked = [needs[0], needs[1] or needs[2], False]
+        grad_x, grad_folded, _ = torch.ops.aten.convolution_backward(
+            *(grad, x, _fold(weight, scale, x), None),
+            *(stride, padding, dilation, False, [0, 0], groups, asked),
+        )
         grad_weight = grad_gamma = grad_beta = None
         if needs[2] or needs[3]:
             grad_shift = grad.sum((0, 2, 3), dtype=scale.dtype)
