@@ -13,7 +13,7 @@ help:  ## show these targets (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 	@echo "  variables: VENV=folder ($(VENV)), PYTHON=program ($(PYTHON)), OPERATORS=cpu|cuda ($(OPERATORS))"
 
-setup:  ## make or update the environment in VENV (10 minutes the first time, then a second)
+setup:  ## make or update the environment in VENV (5 to 15 minutes the first time, then a second)
 	@$(PYTHON) tools/setup_env.py "$(VENV)"
 
 demo: setup  ## train, evaluate and draw a small detector on generated images
