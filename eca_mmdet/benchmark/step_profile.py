@@ -3,6 +3,7 @@
 import re
 import time
 from functools import partial
+from itertools import product
 from operator import itemgetter
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -64,18 +65,17 @@ def profile_detectors(
     records = []
     for name in names:
         detector = build_detector(config, name, options, 'cpu')
-        for mode in (mode for mode in cases.modes if mode != 'memory'):
-            for size in cases.sizes:
-                for batch in cases.batches:
-                    data = synthetic_data(detector.module, size, batch, 'cpu')
-                    for _ in range(cases.warmup):
-                        detector.run(mode, data)
-                    call = partial(detector.run, mode, data)
-                    rounds = sorted((_profile(call) for _ in range(cases.repeats)), key=itemgetter(0))
-                    seconds, groups = rounds[len(rounds) // 2]
-                    case = dict(mode=mode, size=list(size), batch=batch, model=name)
-                    records.append(dict(case, seconds=seconds, groups=groups))
-                    log(f'{name} {mode} {size_text(case)} batch {batch}: done')
+        modes = [mode for mode in cases.modes if mode != 'memory']
+        for mode, size, batch in product(modes, cases.sizes, cases.batches):
+            data = synthetic_data(detector.module, size, batch, 'cpu')
+            call = partial(detector.run, mode, data)
+            for _ in range(cases.warmup):
+                call()
+            rounds = sorted((_profile(call) for _ in range(cases.repeats)), key=itemgetter(0))
+            seconds, groups = rounds[len(rounds) // 2]
+            case = dict(mode=mode, size=list(size), batch=batch, model=name)
+            records.append(dict(case, seconds=seconds, groups=groups))
+            log(f'{name} {mode} {size_text(case)} batch {batch}: done')
     return records
 
 
