@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'eca_mmdet/__init__.py').read_text())[1]
+# Tools that need a checkout of the repository.
+DEVELOPER_TOOLS = ('benchmark*.py', 'readme_tables.py', 'setup_env.py')
 
 setup(
     name='eca_mmdet',
@@ -20,7 +22,7 @@ setup(
     # mmengine looks for `eca_mmdet::NAME.py` in .mim/configs, mim for tools in .mim/tools. In the
     # repository .mim holds links, in a wheel the files themselves.
     package_data={'eca_mmdet': ['.mim/*.yml', '.mim/configs/*', '.mim/configs/*/*', '.mim/tools/*']},
-    exclude_package_data={'eca_mmdet': ['.mim/tools/setup_env.py']},  # it sets up the repository
+    exclude_package_data={'eca_mmdet': [f'.mim/tools/{name}' for name in DEVELOPER_TOOLS]},
     # Not torch, mmcv and mmdet: mmcv must be built against the installed torch, which pip's isolated
     # build cannot see, and the onedl forks provide the same modules under other names.
     install_requires=['safetensors>=0.5'],

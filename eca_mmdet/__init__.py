@@ -10,11 +10,11 @@ __version__ = '0.1.0'
 
 require_stack()
 
-from . import legacy  # noqa: E402, F401
+from . import mmdet1_boxes  # noqa: E402, F401
 from .apis import load_backbone, load_detector  # noqa: E402
 from .backbones import ECAMobileNetV2, ECAResNet  # noqa: E402
 from .checkpoints import allow_training_state, register_loading  # noqa: E402
-from .config import register_config_package  # noqa: E402
+from .config_package import register_config_package  # noqa: E402
 from .engine import (  # noqa: E402
     AutocastHook,
     ChannelsLastHook,

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(ROOT / 'tools'))  # for the packages there: benchmarks, published
 
 # The same examples in every run, so that a failure in CI is one that everybody can see again.
 # Search for new ones with HYPOTHESIS_PROFILE=search.

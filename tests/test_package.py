@@ -1,6 +1,7 @@
 """The package as an installer, mmengine and a user with a broken stack see it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,9 +44,11 @@ def wheel(tmp_path_factory):
 
 def test_wheel__carries_configs_tools_and_index_as_files(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    tools = [path for path in ROOT.glob('tools/*.py') if path.name != 'setup_env.py']
+    developer = re.compile(r'benchmark.*|readme_tables|setup_env')
+    tools = [path for path in ROOT.glob('tools/*.py') if not developer.fullmatch(path.stem)]
     for path in [*ROOT.glob('configs/**/*.py'), *tools]:
         assert f'eca_mmdet/.mim/{path.relative_to(ROOT)}' in names
+    assert sum(name.startswith('eca_mmdet/.mim/tools/') for name in names) == len(tools)
     assert {'eca_mmdet/.mim/model-index.yml', 'eca_mmdet/.mim/configs/metafile.yml'} <= set(names)
     assert not any(name.startswith(('tests/', 'configs/')) for name in names)
 

@@ -5,10 +5,7 @@ import json
 from pathlib import Path
 
 import torch
-
-from eca_mmdet.apis import user_errors
-from eca_mmdet.apis.dict_action import SpaceKeepingDictAction
-from eca_mmdet.benchmark import (
+from benchmarks import (
     MODELS_COMPARED,
     Cases,
     benchmark_backbones,
@@ -23,9 +20,12 @@ from eca_mmdet.benchmark import (
     profile_text,
     report_text,
 )
-from eca_mmdet.benchmark.cases import MODES
-from eca_mmdet.benchmark.models import KINDS, OPTIONS, available
-from eca_mmdet.benchmark.report import check_machine, command, loading_text
+from benchmarks.cases import MODES
+from benchmarks.machine_report import check_machine, command, loading_text
+from benchmarks.models import KINDS, OPTIONS, available
+
+from eca_mmdet.apis import user_errors
+from eca_mmdet.apis.dict_action import SpaceKeepingDictAction
 from eca_mmdet.checkpoints.io import check_target
 
 

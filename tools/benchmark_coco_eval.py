@@ -4,11 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks.coco_eval import benchmark_coco_eval, coco_eval_text
+from benchmarks.machine_report import command, machine
 from mmengine.logging import MMLogger
 
 from eca_mmdet.apis import user_errors
-from eca_mmdet.benchmark.coco_eval import benchmark_coco_eval, coco_eval_text
-from eca_mmdet.benchmark.report import command, machine
 from eca_mmdet.checkpoints.io import check_target
 
 

@@ -4,10 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks.checkpoint_conversion import benchmark_conversion, conversion_text
+from benchmarks.machine_report import command, machine
+
 from eca_mmdet.apis import user_errors
 from eca_mmdet.backbones import VARIANTS
-from eca_mmdet.benchmark.conversion import benchmark_conversion, conversion_text
-from eca_mmdet.benchmark.report import command, machine
 from eca_mmdet.checkpoints.io import check_target
 
 

@@ -4,9 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks.machine_report import check_machine, command, machine
+from benchmarks.roi_align_timing import CASES, Case, benchmark_roi_align, roi_align_text
+
 from eca_mmdet.apis import user_errors
-from eca_mmdet.benchmark.report import check_machine, command, machine
-from eca_mmdet.benchmark.roi_align import CASES, Case, benchmark_roi_align, roi_align_text
 from eca_mmdet.checkpoints.io import check_target
 
 

@@ -8,8 +8,6 @@ from eca_mmdet.analysis import (
     CONVENTIONS,
     build_backbone,
     build_detector,
-    compare_all,
-    comparison_text,
     cost_data,
     cost_text,
     count_cost,
@@ -68,6 +66,10 @@ def main(argv=None):
 
 
 def tables():
+    try:
+        from published import compare_all, comparison_text
+    except ModuleNotFoundError:
+        raise ValueError('--table needs a checkout of the repository: the tables are not installed') from None
     data = compare_all()
     return data, comparison_text(data)
 

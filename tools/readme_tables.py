@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import yaml
-
-from eca_mmdet.benchmark.cases import size_text
-from eca_mmdet.benchmark.report import figure_text
+from benchmarks.cases import size_text
+from benchmarks.machine_report import figure_text
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,4 +1,4 @@
-# Boxes as in mmdet 1.x, for the released detector: see eca_mmdet/legacy.py.
+# Boxes as in mmdet 1.x, for the released detector: see eca_mmdet/mmdet1_boxes.py.
 # (mmengine takes no package folder with a dot in its name, hence `_base_/..`.)
 _base_ = ['mmdet::_base_/../legacy_1.x/retinanet_r50_fpn_1x_coco_v1.py', '../_base_/hooks.py']
 model = dict(

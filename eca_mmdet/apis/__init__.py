@@ -2,13 +2,13 @@
 
 from .build_runner import RunnerError, build_runner
 from .check_weights import add_weights_hooks
-from .checks import check_fits, check_run
 from .config import load_config, set_work_dir
 from .errors import user_errors
 from .evaluate import evaluate, prepare_evaluation, prepare_validation
 from .load import load_backbone
 from .load_detector import load_detector
 from .options import add_run_options, config_of, resume_from, turn_off_lr_scaling, use_amp, use_seed
+from .run_checks import check_fits, check_run
 
 __all__ = [
     'RunnerError',

@@ -30,7 +30,7 @@ from mmengine.registry import Registry
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, TestLoop, ValLoop
 from torch import nn
 
-from ..datasets.checks import find_datasets, registered
+from ..datasets.dataset_checks import find_datasets, registered
 from ..datasets.label_checks import parts
 
 MISTAKES = (AssertionError, KeyError, TypeError, ValueError)
@@ -64,6 +64,18 @@ def check_sections(cfg: Config, mode: str) -> None:
             raise ValueError(
                 f'{name}.dataset is {cfg[name].get("dataset")!r} in {cfg.filename}, not a dict(...)'
             )
+
+
+def check_log_level(cfg: Config) -> None:
+    """Check the config's ``log_level``; mmengine itself does not where a logger of this name exists.
+
+    Raises:
+        ValueError: If Python's logging has no such level.
+    """
+    level = cfg.get('log_level', 'INFO')
+    if isinstance(level, int) or isinstance(logging.getLevelName(level), int):
+        return
+    raise ValueError(f'log_level={level!r}: allowed are DEBUG, INFO, WARNING, ERROR and CRITICAL')
 
 
 def check_work_dir(path: str) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..checkpoints.effect import Effect, predict
 from ..checkpoints.find_weights import find_weights, require_finite
-from ..checkpoints.io import errors_name, read_checkpoint
+from ..checkpoints.io import prefix_errors, read_checkpoint
 from ..checkpoints.mmengine_loading import below, is_remote
 from ..checkpoints.starting_point import require_backbone, require_start, require_whole
 from ..environment import tool
@@ -93,12 +93,12 @@ def check_fits(cfg: Config, path: str) -> Dict[str, Any]:
     if is_remote(path):
         _say_not_checked(path, 'it is not on this machine')
         return {}
-    with errors_name(path):
+    with prefix_errors(path):
         found = find_weights(read_checkpoint(path))
         effect = _effect(cfg, found.tensors, path)
         if effect:
             require_whole(effect, path)
-    return dict(found.beside)
+    return dict(found.other_entries)
 
 
 def _check_start(cfg: Config, path: str) -> None:
@@ -106,7 +106,7 @@ def _check_start(cfg: Config, path: str) -> None:
     if is_remote(path):
         _say_not_checked(path, 'it is not on this machine')
         return
-    with errors_name(path):
+    with prefix_errors(path):
         effect = _effect(cfg, find_weights(read_checkpoint(path)).tensors, path)
         initial = require_start(effect, path) if effect else ''
     if initial:
@@ -220,7 +220,7 @@ def _weights_help(backbone: dict) -> str:
 def _check_backbone_file(backbone: dict, init: dict) -> None:
     """What loading would refuse, before the data is read."""
     path, prefix = init['checkpoint'], init.get('prefix')
-    with errors_name(path):
+    with prefix_errors(path):
         tensors = find_weights(read_checkpoint(path)).tensors
         require_finite(tensors)
         tensors = tensors if prefix is None else below(tensors, prefix)

@@ -6,7 +6,7 @@ from typing import Any, Mapping, Optional, Tuple
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ..datasets.checks import dataset_class, find_datasets
+from ..datasets.dataset_checks import dataset_class, find_datasets
 
 
 def check_class_order(cfg: Config, split: str, meta: Any, path: object) -> None:

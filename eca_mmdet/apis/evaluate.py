@@ -33,8 +33,8 @@ from ..evaluation import (
 from ..visualization import UniquePicturesHook, write_overview
 from .box_convention import check_box_convention
 from .build_runner import build_runner
-from .checks import check_fits
 from .class_order import check_class_order
+from .run_checks import check_fits
 
 
 class _DetectionCount(Hook):

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..checkpoints import convert, read_checkpoint
-from ..checkpoints.io import errors_name
+from ..checkpoints.io import prefix_errors
 
 
 def load_backbone(
@@ -34,7 +34,7 @@ def load_backbone(
         ValueError: If it is not a checkpoint of a known format, whole and of fitting shapes.
         RuntimeError: If ``options`` ask for a network of other sizes.
     """
-    with errors_name(path):
+    with prefix_errors(path):
         conversion = convert(read_checkpoint(path, mmap=True), source, weights=weights)
     started = [name for name in conversion.added if '.eca.' in name]
     if started:

@@ -13,7 +13,7 @@ from ..checkpoints import DETECTORS, convert_detector, recognise_detector
 from ..checkpoints.detector_configs import class_names, detector_config
 from ..checkpoints.detector_file import detector_meta
 from ..checkpoints.find_weights import Found, find_weights, require_finite
-from ..checkpoints.io import errors_name, read_checkpoint
+from ..checkpoints.io import prefix_errors, read_checkpoint
 
 # A file may choose these and nothing else, and each only among known values.
 _SETTINGS = {'config', 'eca_kernel_sizes', 'num_classes'}
@@ -46,7 +46,7 @@ def load_detector(
         ValueError: If it is no whole detector with ECA, or is damaged.
         RuntimeError: If a tensor of a converted file is missing, unexpected or of another shape.
     """
-    with errors_name(path):
+    with prefix_errors(path):
         state_dict, meta = _described(find_weights(read_checkpoint(path), weights), source)
         described = meta['detector']
         cfg = detector_config(described['config'], described['eca_kernel_sizes'], described['num_classes'])

@@ -2,7 +2,7 @@
 
 from .conversion import Conversion
 from .convert import DETECTORS, SOURCES, convert_file
-from .detectors import convert_detector, detector_to_1x, detector_to_3x, recognise_detector
+from .detector_conversion import convert_detector, detector_to_1x, detector_to_3x, recognise_detector
 from .effect import LoadedWeightsError
 from .find_weights import find_weights
 from .formats import FORMATS, TARGETS, convert

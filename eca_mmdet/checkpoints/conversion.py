@@ -77,7 +77,7 @@ def convert_resnet(
 
     Raises:
         ValueError: If the tensors are not an ECA-ResNet or a plain ResNet as a whole, naming
-            the first that are missing, unexpected or misshapen.
+            the first that are missing, unexpected or of another shape.
     """
     found = find_weights(checkpoint)
     require_finite(found.tensors)

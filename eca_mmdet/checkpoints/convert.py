@@ -5,11 +5,11 @@ from typing import Optional, Union
 
 from ..backbones.kernel_sizes import KernelSizes
 from .conversion import Conversion
+from .detector_conversion import VERSIONS, convert_detector, recognise_detector
 from .detector_file import detector_meta, detector_report
-from .detectors import VERSIONS, convert_detector, recognise_detector
 from .find_weights import Found, find_weights
 from .formats import FORMATS, convert
-from .io import check_target, errors_name, read_checkpoint, sha256, write_weights
+from .io import check_target, prefix_errors, read_checkpoint, sha256, write_weights
 
 DETECTORS = {f'detector-{version}': version for version in VERSIONS}
 SOURCES = (*(known.name for known in FORMATS), *DETECTORS)
@@ -48,7 +48,7 @@ def convert_file(
 
     src, dst = Path(src).expanduser(), Path(dst).expanduser()
     check_target(dst, overwrite)
-    with errors_name(src):
+    with prefix_errors(src):
         found = find_weights(read_checkpoint(src, mmap=True), weights)
         is_detector = source in DETECTORS
         if source is None:

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from ..config import CONFIGS, PACKAGE
+from ..config_package import CONFIGS, PACKAGE
 
 KINDS = {'Faster R-CNN': 'faster_rcnn', 'Mask R-CNN': 'mask_rcnn', 'RetinaNet': 'retinanet'}
 DEPTHS = (50, 101)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict, Union
 
-from .detectors import DetectorConversion
+from .detector_conversion import DetectorConversion
 from .find_weights import Found
 
 

@@ -29,7 +29,7 @@ class Effect(NamedTuple):
 
     expected: Dict[str, Tensor]  # the model's name to the value it has after loading
     initial: List[str]  # names of the model that keep their values
-    misshapen: List[str]  # those of them that the file has in another shape, with both shapes
+    shape_mismatches: List[str]  # those of them that the file has in another shape, with both shapes
     tensors: Mapping[str, Tensor]  # what is loaded
 
     @property
@@ -88,12 +88,12 @@ def predict(model: nn.Module, tensors: Mapping[str, Tensor]) -> Optional[Effect]
         if value is not before[name] and (COUNTER not in name or value.data_ptr() in from_file)
     }
     initial = [name for name in after if name not in filled]
-    misshapen = [
+    shape_mismatches = [
         f'{name}: {tuple(tensors[name].shape)} in the file, {tuple(after[name].shape)} in the model'
         for name in initial
         if name in tensors and tensors[name].shape != after[name].shape
     ]
-    return Effect(filled, initial, misshapen, tensors)
+    return Effect(filled, initial, shape_mismatches, tensors)
 
 
 def verify(model: nn.Module, effect: Effect, path: object) -> str:

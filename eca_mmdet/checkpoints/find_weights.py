@@ -27,7 +27,7 @@ class Found(NamedTuple):
     tensors: Dict[str, Tensor]  # by name, without the prefixes of wrappers
     names: Dict[str, str]  # those names to the names in the file
     container: str = ''  # the entry that holds them, such as 'ema.module'; '' for the top
-    beside: Mapping[str, Any] = {}  # the other entries of the file
+    other_entries: Mapping[str, Any] = {}  # the other entries of the file
     counters: Tuple[str, ...] = ()  # entries between the tensors that are no weights
     extra: Mapping[str, Any] = {}  # what modules save by `get_extra_state`
     unused: Tuple[str, ...] = ()  # further entries that hold weights
@@ -35,14 +35,14 @@ class Found(NamedTuple):
     @property
     def meta(self) -> Mapping[str, Any]:
         """What the file says about itself; empty where it has no such entry."""
-        meta = self.beside.get('meta')
+        meta = self.other_entries.get('meta')
         return meta if isinstance(meta, dict) else {}
 
     @property
     def dropped(self) -> List[str]:
         """What a conversion leaves out, for its report."""
         counters = f'{len(self.counters)} counters ({self.counters[0]}, ...)' if self.counters else ''
-        return [*self.beside, *filter(None, [counters]), *self.extra]
+        return [*self.other_entries, *filter(None, [counters]), *self.extra]
 
     def describe(self) -> str:
         """Say which entry was taken, and which others were not."""
@@ -89,7 +89,9 @@ def find_weights(checkpoint: Any, weights: Optional[str] = None) -> Found:
         tensors={plain[key]: value for key, value in values.items() if key not in extra},
         names={plain[key]: key for key in values},
         container=container,
-        beside={str(key): value for key, value in checkpoint.items() if key != top} if container else {},
+        other_entries={str(key): value for key, value in checkpoint.items() if key != top}
+        if container
+        else {},
         counters=tuple(counters),
         extra={plain[key]: value for key, value in extra.items()},
         unused=tuple(path for path in containers if path != container),
@@ -176,7 +178,7 @@ def _chosen(
     loose = _loose(checkpoint, path)
     if loose:
         raise ValueError(
-            f'the file holds weights under {path!r} and beside it ({", ".join(map(repr, loose[:2]))}), and '
+            f'the file holds weights under {path!r} and outside it ({", ".join(map(repr, loose[:2]))}), and '
             f'only you can say which are meant. To choose, convert it with --weights {path} (in Python '
             f'weights={path!r}), or save the others alone'
         )
@@ -184,7 +186,7 @@ def _chosen(
 
 
 def _loose(entries: Mapping[str, Any], path: str) -> List[str]:
-    """Tensors of layers beside an entry, or beside one of those that it lies in."""
+    """Find tensors of layers that lie outside an entry, or outside the entries that contain it."""
     loose: List[str] = []
     for part in path.split('.'):
         loose += [key for key, value in entries.items() if isinstance(value, Tensor) and '.' in str(key)]

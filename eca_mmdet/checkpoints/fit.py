@@ -26,20 +26,20 @@ def fit_tensors(state_dict: Dict[str, Tensor], expected: Dict[str, Tensor], netw
         The names that were added.
 
     Raises:
-        ValueError: If other tensors are missing, unexpected or misshapen, naming the first.
+        ValueError: If other tensors are missing, unexpected or of another shape, naming the first.
     """
     added = [k for k in expected if k not in state_dict and k.endswith('num_batches_tracked')]
     missing = [key for key in expected if key not in state_dict and key not in added]
     unexpected = [key for key in state_dict if key not in expected]
-    misshapen = [
+    shape_mismatches = [
         f'{key} {tuple(state_dict[key].shape)} instead of {tuple(expected[key].shape)}'
         for key in expected
         if key in state_dict and state_dict[key].shape != expected[key].shape
     ]
-    if missing or unexpected or misshapen:
+    if missing or unexpected or shape_mismatches:
         raise ValueError(
             f'the file looks like {network} but does not fit it: '
-            f'missing {missing[:5]}, unexpected {unexpected[:5]}, shapes {misshapen[:5]}'
+            f'missing {missing[:5]}, unexpected {unexpected[:5]}, shapes {shape_mismatches[:5]}'
         )
     state_dict.update((key, torch.tensor(0)) for key in added)
     return added

@@ -84,7 +84,7 @@ def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
 
 
 @contextmanager
-def errors_name(path: Union[str, Path]) -> Iterator[None]:
+def prefix_errors(path: Union[str, Path]) -> Iterator[None]:
     """Put the file's path before the ``ValueError``s of a block, where they do not name it."""
     try:
         yield

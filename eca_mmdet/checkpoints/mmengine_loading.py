@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..backbones.checked_weights import CheckedWeights
 from .effect import LoadedWeightsError, predict, rename_for, verify
 from .find_weights import find_weights
-from .io import errors_name, read_checkpoint
+from .io import prefix_errors, read_checkpoint
 from .starting_point import require_backbone, require_start
 
 
@@ -29,7 +29,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Dict[str, Any]:
     The tensors stay on the CPU, from where mmengine's loading copies them to the model's device.
     """
     checkpoint = read_checkpoint(filename)
-    with errors_name(filename):
+    with prefix_errors(filename):
         return for_mmengine(checkpoint)
 
 
@@ -44,8 +44,8 @@ def for_mmengine(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
     if found.container == 'state_dict' and not renamed and not found.counters:
         return checkpoint  # as it is, with the versions that modules have saved
     state_dict = OrderedDict((*found.tensors.items(), *found.extra.items()))
-    ready = {**found.beside, 'state_dict': state_dict}
-    averaged = found.beside.get('ema_state_dict')
+    ready = {**found.other_entries, 'state_dict': state_dict}
+    averaged = found.other_entries.get('ema_state_dict')
     if isinstance(averaged, dict):  # which mmengine's EMAHook swaps with the others, name by name
         plain = {f'module.{name}': f'module.{new}' for new, name in found.names.items()}
         ready['ema_state_dict'] = {plain.get(name, name): value for name, value in averaged.items()}
@@ -84,7 +84,7 @@ class VerifiedPretrained(PretrainedInit):
         """
         print_log(f'load {self.prefix or "model"} from: {self.checkpoint}', logger='current')
         checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location, logger='current')
-        with errors_name(self.checkpoint):
+        with prefix_errors(self.checkpoint):
             tensors = for_mmengine(checkpoint)['state_dict']
             if self.prefix is not None:
                 tensors = below(tensors, self.prefix)

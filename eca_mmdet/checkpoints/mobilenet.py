@@ -62,7 +62,7 @@ def convert_official_mobilenet(checkpoint: Any) -> Conversion:
 
     Raises:
         ValueError: If this is not an ECA-MobileNetV2 of width 1.0, naming the first tensors
-            that are missing, unexpected or misshapen.
+            that are missing, unexpected or of another shape.
     """
     found = find_weights(checkpoint)
     layouts = _layouts(set(found.tensors))

@@ -4,7 +4,7 @@ import re
 from typing import List
 
 from ..backbones.weights import PLAIN_BLOCK
-from .detectors import recognise_detector
+from .detector_conversion import recognise_detector
 from .effect import COUNTER, Effect, LoadedWeightsError, groups, part_of_block
 from .formats import recognise
 
@@ -30,7 +30,7 @@ def require_whole(effect: Effect, path: object) -> None:
     missing = [name for name in effect.initial if COUNTER not in name]
     if not missing:
         return
-    shapes = effect.misshapen
+    shapes = effect.shape_mismatches
     raise LoadedWeightsError(
         f'{path} does not fit the config: {len(missing) - len(shapes)} of {effect.size} tensors missing '
         f'{[name for name in missing if name not in effect.tensors][:3]}, {len(shapes)} of another shape '
@@ -60,7 +60,9 @@ def require_start(effect: Effect, path: object) -> str:
     if not initial:
         return ''
     parts = ', '.join(groups(initial, [*effect.expected, *effect.initial]))
-    shapes = f' (of another shape: {"; ".join(effect.misshapen[:3])})' if effect.misshapen else ''
+    shapes = (
+        f' (of another shape: {"; ".join(effect.shape_mismatches[:3])})' if effect.shape_mismatches else ''
+    )
     return f'These parts are not filled by {path} and start from their initial values: {parts}{shapes}.'
 
 
@@ -87,7 +89,7 @@ def require_backbone(effect: Effect, path: object, is_backbone: bool = False) ->
     total = sum(bool(re.match(inside, name)) for name in (*effect.expected, *effect.initial))
     raise LoadedWeightsError(
         f'{path} does not fill the backbone: {len(initial)} of its {total} tensors would start from random '
-        f'values {initial[:3]}, of another shape in the file {effect.misshapen[:3]}; '
+        f'values {initial[:3]}, of another shape in the file {effect.shape_mismatches[:3]}; '
         + ('is it of another network, or of a part of one?' if is_backbone else _what_it_is(effect, path))
     )
 

@@ -1,6 +1,6 @@
 """COCO-format data: checks before a run, and the sets this project makes."""
 
-from .checks import check_datasets
+from .dataset_checks import check_datasets
 from .nuclei import convert_nuclei
 from .shapes import make_shapes
 

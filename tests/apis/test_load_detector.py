@@ -6,7 +6,7 @@ import torch
 
 from eca_mmdet import load_detector
 from eca_mmdet.checkpoints import convert_file, write_checkpoint
-from eca_mmdet.legacy import Legacy1xAnchorGenerator
+from eca_mmdet.mmdet1_boxes import Legacy1xAnchorGenerator
 
 GOOD = dict(config='faster_rcnn_ecanet50_fpn_1x.py', eca_kernel_sizes=[3, 3, 5, 7], num_classes=2)
 

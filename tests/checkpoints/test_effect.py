@@ -47,11 +47,11 @@ def test_predict__changes_nothing():
     assert all(after[name] is value and torch.equal(value, copy) for name, (value, copy) in before.items())
 
 
-def test_predict__tells_filled_from_initial_and_misshapen():
+def test_predict__tells_filled_from_initial_and_other_shapes():
     effect = predict(nn.Linear(2, 2), dict(weight=torch.ones(3), other=torch.ones(1), bias=torch.ones(2)))
     assert list(effect.expected) == ['bias']
     assert effect.initial == ['weight']
-    assert effect.misshapen == ['weight: (3,) in the file, (2, 2) in the model']
+    assert effect.shape_mismatches == ['weight: (3,) in the file, (2, 2) in the model']
     assert effect.describe('x.pth') == '1 of 3 tensors of x.pth took effect; the model has 2.'
 
 

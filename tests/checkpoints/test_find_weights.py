@@ -31,7 +31,7 @@ def test_find__takes_the_one_entry_that_holds_tensors(entry, depth):
     found = find_weights({entry: inside, 'epoch': 3, 'optimizer': dict(state={})})
     same(found)
     assert found.container == (entry if depth == 1 else f'{entry}.module')
-    assert list(found.beside) == ['epoch', 'optimizer']
+    assert list(found.other_entries) == ['epoch', 'optimizer']
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_find__asks_back_where_an_entry_lies_between_other_weights(above):
     mixed = {**BARE, 'ema': OTHER}
     path = f'{above}.ema' if above else 'ema'
     checkpoint = {above: mixed} if above else mixed
-    with pytest.raises(ValueError, match=f"under '{path}' and beside it .*conv1.weight.* --weights {path}"):
+    with pytest.raises(ValueError, match=f"under '{path}' and outside it .*conv1.weight.* --weights {path}"):
         find_weights(checkpoint)
     same(find_weights(checkpoint, path), OTHER)
 

@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 
 from eca_mmdet import ECAMobileNetV2, ECAResNet
 from eca_mmdet.layers.roi_align import RoIAlign
-from eca_mmdet.legacy import _RoIAlign1x
+from eca_mmdet.mmdet1_boxes import _RoIAlign1x
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob('*.py') if '_base_' not in p.parts)

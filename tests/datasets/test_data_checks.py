@@ -12,7 +12,7 @@ from mmdet.registry import DATASETS, TRANSFORMS
 
 from eca_mmdet.apis import load_config
 from eca_mmdet.datasets import check_datasets
-from eca_mmdet.datasets.checks import Split, dataset_class, why_not_checked
+from eca_mmdet.datasets.dataset_checks import Split, dataset_class, why_not_checked
 
 NAMES = ('circle', 'square', 'triangle')
 

@@ -16,7 +16,13 @@ from torch import nn
 
 from eca_mmdet.apis import load_config
 from eca_mmdet.apis.model_checks import build_model
-from eca_mmdet.datasets.checks import Split, class_names, dataset_class, find_datasets, why_not_checked
+from eca_mmdet.datasets.dataset_checks import (
+    Split,
+    class_names,
+    dataset_class,
+    find_datasets,
+    why_not_checked,
+)
 from eca_mmdet.datasets.label_checks import check_categories, check_heads, check_same_labels
 
 CONFIGS = Path(os.path.dirname(mmdet.__file__), '.mim', 'configs')

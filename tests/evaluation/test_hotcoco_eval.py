@@ -7,10 +7,10 @@ import logging
 
 import numpy as np
 import pytest
+from benchmarks.coco_eval import coco_results
 from mmdet.datasets.api_wrappers import COCO, COCOeval
 from pycocotools import mask as mask_tools
 
-from eca_mmdet.benchmark.coco_eval import coco_results
 from eca_mmdet.datasets.random_coco import random_coco
 from eca_mmdet.evaluation import hotcoco_eval
 from eca_mmdet.evaluation.hotcoco_eval import HotcocoEval

@@ -4,10 +4,10 @@ import contextlib
 
 import numpy as np
 import pytest
+from benchmarks.coco_eval import coco_results
 from coco_examples import capture_log, load, run
 from mmdet.datasets.api_wrappers import COCOeval
 
-from eca_mmdet.benchmark.coco_eval import coco_results
 from eca_mmdet.datasets.random_coco import random_coco
 from eca_mmdet.evaluation.hotcoco_eval import HotcocoEval
 

@@ -34,10 +34,10 @@ def test_backbone__takes_its_arguments_as_options(capsys):
 
 
 def test_table__prints_and_writes_all_published_tables(in_tmp, capsys, monkeypatch):
-    from eca_mmdet.analysis import published
+    from published import tables
 
-    first = {name: table._replace(rows=table.rows[:1]) for name, table in published.PUBLISHED.items()}
-    monkeypatch.setattr('eca_mmdet.analysis.compare.PUBLISHED', first)
+    first = {name: table._replace(rows=table.rows[:1]) for name, table in tables.PUBLISHED.items()}
+    monkeypatch.setattr('published.comparison.PUBLISHED', first)
     tool.main(['--table', '--json', 'table.json'])
     printed = capsys.readouterr().out
     data = json.loads((in_tmp / 'table.json').read_text())

@@ -8,9 +8,9 @@ from mmdet.models.backbones import ResNet
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..backbones import ECAResNet
-from ..backbones.compiled import COMPILE_OPTIONS
-from ..layers import ATTENTIONS
+from eca_mmdet.backbones import ECAResNet
+from eca_mmdet.backbones.compiled import COMPILE_OPTIONS
+from eca_mmdet.layers import ATTENTIONS
 
 KINDS: Dict[str, Tuple[type, Dict[str, Any]]] = {
     'stock': (ResNet, {}),

@@ -1,9 +1,8 @@
 import json
 
 import pytest
+from benchmarks.step_profile import GROUPS
 from conftest import ROOT, load_tool
-
-from eca_mmdet.benchmark.step_profile import GROUPS
 
 CONFIG = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
 

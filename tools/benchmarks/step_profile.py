@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch.profiler import ProfilerActivity, profile
 
 from .cases import Cases, size_text
-from .detectors import build_detector, synthetic_data
+from .whole_detectors import build_detector, synthetic_data
 
 WHOLE = (
     ('convolutions', re.compile(r'^_(Conv2d|ConvNorm)')),

@@ -3,8 +3,7 @@ from functools import partial
 
 import pytest
 import torch
-
-from eca_mmdet.benchmark.workers import rounds_of
+from benchmarks.workers import rounds_of
 
 
 def build(name):

@@ -9,8 +9,9 @@ from typing import Any, Dict, List
 
 import torch
 
-from ..backbones import VARIANTS, ECAResNet
-from ..checkpoints import convert, convert_file, write_weights
+from eca_mmdet.backbones import VARIANTS, ECAResNet
+from eca_mmdet.checkpoints import convert, convert_file, write_weights
+
 from .measure import in_own_process, peak_of, resident_bytes
 
 SUFFIXES = ('.pth', '.safetensors')

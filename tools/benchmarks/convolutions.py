@@ -6,7 +6,8 @@ from typing import Any, Callable, Dict, List
 import torch
 from torch import Tensor, nn
 
-from ..layers.fast_conv import FastConv2d
+from eca_mmdet.layers.fast_conv import FastConv2d
+
 from .cases import Cases
 from .equality import Values, check_equal
 from .measure import interleave, quartiles, ratios, seconds_of

@@ -3,10 +3,9 @@ import platform
 
 import pytest
 import torch
+from benchmarks import roi_align_timing as roi_align
+from benchmarks.machine_report import instruction_sets, machine
 from conftest import load_tool
-
-from eca_mmdet.benchmark import roi_align
-from eca_mmdet.benchmark.report import instruction_sets, machine
 
 SMALL = ['--strides', '16', '--output-sizes', '3', '--rois', '6', '--channels', '4', '--repeats', '1']
 

@@ -3,14 +3,13 @@ from functools import partial
 
 import pytest
 import torch
+from benchmarks import Cases
+from benchmarks.cases import changing_sizes, time_cases
+from benchmarks.equality import check_equal
+from benchmarks.models import BASELINES
+from benchmarks.whole_detectors import build_detector, synthetic_data, values
+from benchmarks.workers import Round
 from conftest import ROOT, load_tool
-
-from eca_mmdet.benchmark import Cases
-from eca_mmdet.benchmark.cases import changing_sizes, time_cases
-from eca_mmdet.benchmark.detectors import build_detector, synthetic_data, values
-from eca_mmdet.benchmark.equality import check_equal
-from eca_mmdet.benchmark.models import BASELINES
-from eca_mmdet.benchmark.workers import Round
 
 CONFIG = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
 SIZE = (64, 64)

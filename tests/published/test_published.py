@@ -3,11 +3,11 @@
 from functools import cache
 
 import pytest
+from published.comparison import compare, comparison_text, printed_like
+from published.tables import PUBLISHED
 from reference import LAYERS, official_state_dict
 
-from eca_mmdet.analysis import CONVENTIONS, build_backbone, comparison_text
-from eca_mmdet.analysis.compare import compare, printed_like
-from eca_mmdet.analysis.published import PUBLISHED
+from eca_mmdet.analysis import CONVENTIONS, build_backbone
 
 ROWS = [(name, row.name) for name, table in PUBLISHED.items() for row in table.rows]
 MISPRINTED = ('imagenet', 'ECA-Net152')

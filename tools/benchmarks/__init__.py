@@ -3,13 +3,13 @@
 from .backbones import benchmark_backbones
 from .cases import Cases
 from .convolutions import benchmark_convolutions
-from .detectors import benchmark_detectors
 from .loading import measure_loading
+from .machine_report import machine, report_text
 from .models import MODELS_COMPARED, build_contestant
 from .plot import plot_results
-from .report import machine, report_text
 from .step_profile import plot_profile, profile_detectors, profile_text
 from .tail import benchmark_tail
+from .whole_detectors import benchmark_detectors
 
 __all__ = [
     'MODELS_COMPARED',

@@ -4,13 +4,13 @@ import sys
 
 import pytest
 import torch
+from benchmarks import Cases, backbones, benchmark_backbones, build_contestant
+from benchmarks.equality import check_equal
+from benchmarks.measure import interleave, ratios, to_best_stock
+from benchmarks.models import BASELINES, with_baselines
 from conftest import load_tool
 
 from eca_mmdet import ECAResNet
-from eca_mmdet.benchmark import Cases, backbones, benchmark_backbones, build_contestant
-from eca_mmdet.benchmark.equality import check_equal
-from eca_mmdet.benchmark.measure import interleave, ratios, to_best_stock
-from eca_mmdet.benchmark.models import BASELINES, with_baselines
 
 
 def test_interleave__runs_every_call_in_every_round_and_counts_none_of_the_warmup():
@@ -51,7 +51,7 @@ def test_baselines__are_in_every_table_also_in_bfloat16():
 def test_peak__sees_memory_that_is_gone_after_the_call():
     """In a process of its own: in this one the call may reuse memory that earlier tests left."""
     script = (
-        'import torch; from eca_mmdet.benchmark.measure import peak_of, resident_bytes\n'
+        'import torch; from benchmarks.measure import peak_of, resident_bytes\n'
         "print(peak_of(lambda: torch.ones(64 << 18).sum(), 'cpu', resident_bytes()))"
     )
     result = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True)

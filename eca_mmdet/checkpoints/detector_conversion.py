@@ -95,7 +95,7 @@ def convert_detector(checkpoint: Any, source: Optional[str] = None) -> DetectorC
 
     Raises:
         ValueError: If this is not a Faster R-CNN, Mask R-CNN or RetinaNet on ECA-ResNet-50 or
-            101 with an FPN, naming the first tensors that are missing, unexpected or misshapen,
+            101 with an FPN, naming the first tensors that are missing, unexpected or of another shape,
             or if its version is not known.
     """
     found = find_weights(checkpoint)

@@ -22,9 +22,10 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from ..apis.config import load_config
-from ..backbones.compiled import COMPILE_OPTIONS
-from ..engine import autocast_parts, use_channels_last
+from eca_mmdet.apis.config import load_config
+from eca_mmdet.backbones.compiled import COMPILE_OPTIONS
+from eca_mmdet.engine import autocast_parts, use_channels_last
+
 from .cases import Cases, Size, time_cases
 from .equality import Values, check_equal
 from .measure import memory_records, peak_of, resident_bytes

@@ -1,9 +1,8 @@
 import json
 
 import pytest
+from benchmarks import coco_eval
 from conftest import load_tool
-
-from eca_mmdet.benchmark import coco_eval
 
 pytest.importorskip('hotcoco')
 

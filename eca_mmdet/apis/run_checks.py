@@ -5,9 +5,9 @@ from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..datasets.checks import check_datasets
+from ..datasets.dataset_checks import check_datasets
 from ..environment import operators_remedy
-from .build_checks import check_parts, check_sections, check_work_dir
+from .build_checks import check_log_level, check_parts, check_sections, check_work_dir
 from .check_weights import check_fits, check_weights
 from .config import expand_home
 from .model_checks import build_model
@@ -28,6 +28,7 @@ def check_run(cfg: Config, mode: str) -> None:
             fit the config, or the run needs a GPU that is not there.
     """
     check_sections(cfg, mode)
+    check_log_level(cfg)
     expand_home(cfg)
     check_work_dir(cfg.get('work_dir') or '.')
     _check_device(cfg, mode)

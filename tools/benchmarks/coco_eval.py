@@ -19,9 +19,10 @@ import numpy as np
 from mmdet.datasets.api_wrappers import COCO, COCOeval
 from mmengine.fileio import dump
 
-from ..datasets.random_coco import random_coco
-from ..evaluation import FastCocoMetric
-from ..evaluation.hotcoco_eval import HotcocoEval
+from eca_mmdet.datasets.random_coco import random_coco
+from eca_mmdet.evaluation import FastCocoMetric
+from eca_mmdet.evaluation.hotcoco_eval import HotcocoEval
+
 from .measure import interleave, quartiles, ratios, seconds_of
 
 DISTRIBUTIONS = dict(

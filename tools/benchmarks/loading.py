@@ -8,8 +8,9 @@ from typing import Any, Dict, Optional
 
 from mmengine.runner import Runner
 
-from ..apis.config import load_config
-from ..datasets import make_shapes
+from eca_mmdet.apis.config import load_config
+from eca_mmdet.datasets import make_shapes
+
 from .measure import in_own_process, quartiles
 
 

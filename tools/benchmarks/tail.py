@@ -7,9 +7,10 @@ from typing import Any, Callable, Dict, List
 import torch
 from torch import Tensor
 
-from ..backbones.compiled import COMPILE_OPTIONS
-from ..fused.eca_residual import eca_residual
-from ..layers import ECALayer
+from eca_mmdet.backbones.compiled import COMPILE_OPTIONS
+from eca_mmdet.fused.eca_residual import eca_residual
+from eca_mmdet.layers import ECALayer
+
 from .cases import Cases
 from .measure import interleave, quartiles, ratios, seconds_of
 

@@ -9,13 +9,14 @@ from typing import Any, Dict, List, Sequence
 
 import torch
 
-from ..environment import DISTRIBUTIONS, installed
+from eca_mmdet.environment import DISTRIBUTIONS, installed
+
 from .cases import size_text
 
 
 def machine(device: str = 'cpu') -> Dict[str, Any]:
     """Processor, cores, threads, load and the versions of the stack."""
-    from .. import __version__
+    from eca_mmdet import __version__
 
     facts: Dict[str, Any] = dict(
         processor=_processor(),

@@ -8,7 +8,8 @@ import torch
 from mmcv import ops
 from torch import Tensor, nn
 
-from ..layers.roi_align import RoIAlign
+from eca_mmdet.layers.roi_align import RoIAlign
+
 from .measure import interleave, quartiles, ratios, seconds_of
 
 IMAGE = 320, 480  # height and width

@@ -1,0 +1,5 @@
+"""The published cost tables, and their comparison with computed costs."""
+
+from .comparison import compare_all, comparison_text
+
+__all__ = ['compare_all', 'comparison_text']
