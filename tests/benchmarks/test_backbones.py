@@ -8,7 +8,7 @@ from benchmarks import Cases, backbones, benchmark_backbones, build_contestant
 from benchmarks.equality import check_equal
 from benchmarks.measure import interleave, ratios, to_best_stock
 from benchmarks.models import BASELINES, with_baselines
-from conftest import load_tool
+from conftest import ROOT, load_tool
 
 from eca_mmdet import ECAResNet
 
@@ -54,7 +54,8 @@ def test_peak__sees_memory_that_is_gone_after_the_call():
         'import torch; from benchmarks.measure import peak_of, resident_bytes\n'
         "print(peak_of(lambda: torch.ones(64 << 18).sum(), 'cpu', resident_bytes()))"
     )
-    result = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True)
+    command = [sys.executable, '-c', script]
+    result = subprocess.run(command, cwd=ROOT / 'tools', capture_output=True, text=True, check=True)
     assert int(result.stdout.splitlines()[-1]) >= 60 << 20
 
 

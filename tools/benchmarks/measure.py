@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -105,7 +106,9 @@ def in_own_process(module: str, request: dict) -> dict:
         RuntimeError: With the end of what it wrote, if it failed.
     """
     command = [sys.executable, '-m', module, json.dumps(request)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    tools = str(Path(__file__).parents[1])  # where the package of this module lies
+    path = os.pathsep.join(filter(None, [tools, os.environ.get('PYTHONPATH')]))
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': path})
     if result.returncode:
         raise RuntimeError(f'{module} failed: {result.stderr.strip()[-2000:]}')
     return json.loads(result.stdout.strip().splitlines()[-1])
