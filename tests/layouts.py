@@ -29,16 +29,14 @@ def classifier(width, prefix='fc'):
     return {f'{prefix}.weight': torch.randn(1000, width), f'{prefix}.bias': torch.randn(1000)}
 
 
-def timm(width=2048, attention='se', **arguments):
+def timm(width=2048, **arguments):
     weights = backbone_weights(**arguments)
-    if not attention:
-        weights = {k: v for k, v in weights.items() if '.eca.' not in k}
-    names = {k: moved(k, STEM).replace('.eca.', f'.{attention}.') for k in weights}
+    names = {k: moved(k, STEM).replace('.eca.', '.se.') for k in weights}
     return {**{names[k]: v for k, v in weights.items()}, **classifier(width)}
 
 
 def plain(depth=18, width=512, **arguments):
-    return timm(width, attention=None, depth=depth, **arguments)
+    return timm(width, attention='none', depth=depth, **arguments)
 
 
 def mmpretrain(version='d', **arguments):

@@ -7,7 +7,7 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import DetDataSample
 from mmengine.registry import init_default_scope
 
-from eca_mmdet.checkpoints import convert_detector
+from eca_mmdet.checkpoints import convert
 from eca_mmdet.checkpoints.detector_configs import detector_config
 
 EDGE = torch.tensor([0.0, 0, 1, 1])  # from the last pixel to the edge behind it
@@ -86,9 +86,9 @@ def test_roi_extractor__refuses_another_alignment():
 def converted(kind):
     """A random detector of 1.x, its converted model, and features of a 128 x 96 image."""
     weights = rules.detector_1x(kind)
-    conversion = convert_detector(weights, source='1.x')
+    conversion = convert(weights, source='detector-1.x')
     model = MODELS.build(
-        detector_config(conversion.config, conversion.backbone['eca_kernel_sizes'], 80).model
+        detector_config(conversion.detector.config, conversion.backbone['eca_kernel_sizes'], 80).model
     )
     model.load_state_dict(conversion.state_dict)
     first = 8 if kind == 'RetinaNet' else 4

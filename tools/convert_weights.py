@@ -3,7 +3,7 @@
 import argparse
 
 from eca_mmdet.apis import user_errors
-from eca_mmdet.checkpoints import SOURCES, TARGETS, convert_file
+from eca_mmdet.checkpoints import convert_file, source_names, target_names
 
 
 def kernel_sizes(text):
@@ -18,14 +18,16 @@ def main(argv=None):
     parser.add_argument('src', help='checkpoint to read: .pth, .pth.tar, .safetensors, ...')
     parser.add_argument('dst', help='file to write, such as weights/eca_resnet50.pth or .safetensors')
     parser.add_argument(
-        '--source', choices=SOURCES, help='format of SRC (default: recognised by its tensors)'
+        '--source', choices=source_names(), help='format of SRC (default: recognised by its tensors)'
     )
     parser.add_argument(
         '--weights',
         metavar='ENTRY',
         help='entry of SRC that holds the weights, such as model_ema, where there are several',
     )
-    parser.add_argument('--to', default='mmdet', choices=TARGETS, help='names to write (default: mmdet)')
+    parser.add_argument(
+        '--to', default='mmdet', choices=target_names(), help='names to write (default: mmdet)'
+    )
     parser.add_argument(
         '--eca-kernel-sizes',
         metavar='SIZES',

@@ -11,6 +11,7 @@ from eca_mmdet.analysis import (
     cost_data,
     cost_text,
     count_cost,
+    find_variant,
     image_shape,
 )
 from eca_mmdet.apis import user_errors
@@ -75,7 +76,8 @@ def tables():
 
 
 def one_model(args):
-    shape = image_shape(args.shape, default=(224, 224) if args.backbone else (800, 1280))
+    default = find_variant(args.backbone)[0].input_size if args.backbone else (800, 1280)
+    shape = image_shape(args.shape, default)
     if args.backbone:
         model = build_backbone(args.backbone, args.cfg_options, args.classes or 0)
     else:

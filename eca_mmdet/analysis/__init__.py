@@ -1,6 +1,6 @@
 """What a model costs: parameters and multiply-adds, part by part."""
 
-from .build import build_backbone, build_detector, image_shape
+from .build import build_backbone, build_detector, find_variant, image_shape
 from .conventions import CONVENTIONS
 from .cost import count_cost
 from .cost_report import cost_data, cost_text, table_text
@@ -12,6 +12,7 @@ __all__ = [
     'cost_data',
     'cost_text',
     'count_cost',
+    'find_variant',
     'image_shape',
     'table_text',
 ]

@@ -1,43 +1,45 @@
-"""Models to count, without memory: from a backbone's name, or from a config."""
+"""Build models without memory, by the name of a backbone or by a config, to count their cost."""
 
-from copy import deepcopy
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
-from mmdet.registry import MODELS
-from mmengine.registry import init_default_scope
 from torch import nn
 
 from ..apis.config import load_config
-from ..backbones import ECAResNet
-from ..backbones.variants import VARIANTS
+from ..backbones import FAMILIES, Family
+from ..meta_device import build_on_meta
 from .cost import Classifier
 
-_NAMED = {'mobilenet_v2': dict(type='ECAMobileNetV2'), **VARIANTS}
+
+def find_variant(name: str) -> Tuple[Family, Dict[str, Any]]:
+    """Find a named backbone: a depth of ``ECAResNet``, ``'mobilenet_v2'`` or timm's name.
+
+    Returns:
+        The family, and the config of the backbone.
+
+    Raises:
+        ValueError: If no family has a variant of this name.
+    """
+    for family in FAMILIES:
+        if name in family.variants:
+            return family, dict(type=family.name, **family.variants[name])
+    names = [name for family in FAMILIES for name in family.variants]
+    raise ValueError(f'--backbone {name}: allowed are {", ".join(names)}')
 
 
 def build_backbone(name: str, options: Optional[dict] = None, classes: int = 0) -> nn.Module:
-    """Build a backbone of ours on the meta device.
+    """Build a named backbone on the meta device.
 
     Args:
-        name: A depth of ``ECAResNet``, a name of ``VARIANTS`` or ``'mobilenet_v2'``.
+        name: See ``find_variant``.
         options: Arguments of the backbone that override those of the name.
         classes: Classes of a linear classifier to add, 0 for none.
 
     Raises:
         ValueError: If there is no such backbone, or it does not take an option.
     """
-    if name.isdecimal() and int(name) in ECAResNet.arch_settings:
-        config = dict(depth=int(name))
-    elif name in _NAMED:
-        config = _NAMED[name]
-    else:
-        raise ValueError(
-            f'--backbone {name}: there are the depths {sorted(ECAResNet.arch_settings)} and '
-            f'{", ".join(_NAMED)}'
-        )
-    init_default_scope('mmdet')
-    backbone = _build({'type': 'ECAResNet', **config, **(options or {})})
+    _, config = find_variant(name)
+    backbone = _build({**config, **(options or {})})
     if not classes:
         return backbone
     with torch.device('meta'):
@@ -53,8 +55,7 @@ def build_detector(path: str, options: Optional[dict] = None) -> nn.Module:
     cfg = load_config(path, options)
     if 'model' not in cfg:
         raise ValueError(f'{path} has no `model`; give the config of a detector, not a part of one')
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    return _build(cfg.model)
+    return _build(cfg.model, cfg.get('default_scope', 'mmdet'))
 
 
 def image_shape(values: Optional[Sequence[int]], default: Tuple[int, int]) -> Tuple[int, int]:
@@ -72,9 +73,8 @@ def image_shape(values: Optional[Sequence[int]], default: Tuple[int, int]) -> Tu
     return values[0], values[-1]
 
 
-def _build(config: Dict[str, Any]) -> nn.Module:
+def _build(config: Mapping[str, Any], scope: str = 'mmdet') -> nn.Module:
     try:
-        with torch.device('meta'):
-            return MODELS.build(deepcopy(config))
+        return build_on_meta(config, scope)
     except (TypeError, AssertionError) as error:
         raise ValueError(f'{config["type"]} cannot be built: {error or "its arguments do not fit"}') from None

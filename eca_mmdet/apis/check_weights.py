@@ -1,17 +1,15 @@
 """Checks of the weights that a run starts from, before anything slow is built."""
 
 import logging
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional
 
-import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
-from torch import nn
+from torch import Tensor, nn
 
+from ..backbones.checked_weights import CheckedWeights
 from ..checkpoints.effect import Effect, predict
 from ..checkpoints.find_weights import find_weights, require_finite
 from ..checkpoints.io import prefix_errors, read_checkpoint
@@ -19,6 +17,7 @@ from ..checkpoints.mmengine_loading import below, is_remote
 from ..checkpoints.starting_point import require_backbone, require_start, require_whole
 from ..environment import tool
 from ..layers import attention_config
+from ..meta_device import build_on_meta
 from .box_convention import check_box_convention
 from .class_order import check_class_order
 from .options import type_name
@@ -135,7 +134,7 @@ def _check_resume(cfg: Config) -> None:
     check_box_convention(cfg, entries.get('meta'), path)
 
 
-def _effect(cfg: Config, tensors: Mapping[str, torch.Tensor], path: str) -> Optional[Effect]:
+def _effect(cfg: Config, tensors: Mapping[str, Tensor], path: str) -> Optional[Effect]:
     """What loading these tensors does to the config's model; ``None`` where it cannot be told."""
     require_finite(tensors)
     model = _build_without_memory(cfg.model, cfg.get('default_scope') or 'mmdet')
@@ -146,10 +145,8 @@ def _effect(cfg: Config, tensors: Mapping[str, torch.Tensor], path: str) -> Opti
 
 
 def _build_without_memory(node: dict, scope: str) -> Optional[nn.Module]:
-    init_default_scope(scope)
     try:
-        with torch.device('meta'):
-            return MODELS.build(deepcopy(node))
+        return build_on_meta(node, scope)
     except (NotImplementedError, RuntimeError):
         return None
 
@@ -196,7 +193,7 @@ def _check_pretrained(cfg: Config) -> None:
                     path=path, key=key, depth=node.get('depth'), tool=tool('convert_weights.py')
                 )
             )
-        elif node.get('type') in ('ECAResNet', 'ECAMobileNetV2'):
+        elif _is_ours(node):
             _check_backbone_file(node, init)
     backbone = cfg.model.get('backbone') or {}
     if (
@@ -212,6 +209,13 @@ def _check_pretrained(cfg: Config) -> None:
         )
 
 
+def _is_ours(node: dict) -> bool:
+    """Whether a part of a config is a backbone that checks its weights."""
+    kind = node.get('type')
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(kind, type) and issubclass(kind, CheckedWeights)
+
+
 def _weights_help(backbone: dict) -> str:
     is_eca = attention_config(backbone.get('attention', 'eca')) == attention_config('eca')
     return (ECA_WEIGHTS_HELP if is_eca else OTHER_WEIGHTS_HELP) + FROM_SCRATCH_HELP
@@ -224,8 +228,7 @@ def _check_backbone_file(backbone: dict, init: dict) -> None:
         tensors = find_weights(read_checkpoint(path)).tensors
         require_finite(tensors)
         tensors = tensors if prefix is None else below(tensors, prefix)
-        with torch.device('meta'):
-            model = MODELS.build({**backbone, 'init_cfg': None})
+        model = build_on_meta({**backbone, 'init_cfg': None})
         model.check_weights(tensors)
         effect = predict(model, tensors)
         if effect:

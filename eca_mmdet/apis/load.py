@@ -8,6 +8,8 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..checkpoints import convert, read_checkpoint
+from ..checkpoints.effect import COUNTER
+from ..checkpoints.formats import BACKBONE_OF_DETECTOR
 from ..checkpoints.io import prefix_errors
 
 
@@ -36,7 +38,12 @@ def load_backbone(
     """
     with prefix_errors(path):
         conversion = convert(read_checkpoint(path, mmap=True), source, weights=weights)
-    started = [name for name in conversion.added if '.eca.' in name]
+        if conversion.detector:
+            raise ValueError(
+                'it is a whole detector, not a backbone: load it with eca_mmdet.load_detector, or its '
+                f'backbone alone with source={BACKBONE_OF_DETECTOR!r}'
+            )
+    started = [name for name in conversion.added if COUNTER not in name]
     if started:
         print_log(f'{path} has no ECA weights: these {len(started)} start from their initial value', level=30)
     backbone = MODELS.build({**conversion.backbone, **options})

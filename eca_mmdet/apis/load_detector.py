@@ -9,9 +9,10 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from ..checkpoints import DETECTORS, convert_detector, recognise_detector
+from ..checkpoints import convert, recognise_detector
+from ..checkpoints.convert import described_model
 from ..checkpoints.detector_configs import class_names, detector_config
-from ..checkpoints.detector_file import detector_meta
+from ..checkpoints.detector_conversion import VERSIONS
 from ..checkpoints.find_weights import Found, find_weights, require_finite
 from ..checkpoints.io import prefix_errors, read_checkpoint
 
@@ -66,12 +67,13 @@ def _described(found: Found, source: Optional[str]) -> Tuple[Dict[str, Tensor], 
         if not isinstance(meta['detector'], dict) or set(meta['detector']) != _SETTINGS:
             raise ValueError('it does not say which detector it holds; convert the original file again')
         return found.tensors, meta
-    if source is not None and source not in DETECTORS:
-        raise ValueError(f'source={source!r}: allowed are {", ".join(DETECTORS)}')
+    allowed = [f'detector-{version}' for version in VERSIONS]
+    if source is not None and source not in allowed:
+        raise ValueError(f'source={source!r}: allowed are {", ".join(allowed)}')
     if not recognise_detector(found.tensors):
         raise ValueError('it is not a whole detector; eca_mmdet.load_backbone loads backbones')
-    conversion = convert_detector(found, DETECTORS.get(source))
-    return conversion.state_dict, detector_meta(conversion)
+    conversion = convert(found, source)
+    return conversion.state_dict, described_model(conversion)
 
 
 def _dataset_meta(meta: Dict[str, Any], num_classes: int) -> Dict[str, Any]:

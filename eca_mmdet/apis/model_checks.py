@@ -4,13 +4,13 @@ import logging
 from copy import deepcopy
 from typing import Optional
 
-import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
 from ..datasets.label_checks import parts
+from ..meta_device import build_on_meta
 from .build_checks import message
 
 
@@ -24,8 +24,7 @@ def build_model(cfg: Config) -> Optional[nn.Module]:
         ValueError: If it cannot be built at all.
     """
     try:
-        with torch.device('meta'):
-            return MODELS.build(deepcopy(cfg.model))
+        return build_on_meta(cfg.model, cfg.get('default_scope', 'mmdet'))
     except Exception:  # not every model can be built there; the run builds it on the CPU
         try:
             return MODELS.build(deepcopy(cfg.model))

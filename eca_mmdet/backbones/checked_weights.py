@@ -1,33 +1,34 @@
-"""Backbones that refuse weights of another network."""
+"""The check that a backbone makes of the weights that are loaded into it."""
 
 from typing import Dict
 
 from torch import Tensor
 
+from .family import family_of
 from .weights import check_block_layers, check_kernel_sizes, report_new_attention
 
 
 class CheckedWeights:
-    """Put before mmdet's class among the bases of a backbone; checks what is loaded into it."""
+    """Mixin for backbones that refuse weights of another network; comes before mmdet's class."""
 
     def check_weights(self, state_dict: Dict[str, Tensor], prefix: str = '') -> None:
         """Refuse weights of another network.
 
-        mmengine loads pretrained weights non-strictly: it warns of a tensor that does not
-        fit and trains on without it. Another attention or other kernel sizes mean other
-        weights, and not one matching name means another naming, so these are errors here.
-        A plain network fits every attention, which then starts at its initial values.
+        mmengine loads pretrained weights non-strictly: it warns of a tensor that does not fit
+        and trains without it. Another attention, other kernel sizes and a file without any
+        matching name are errors here. The weights of a plain network fit every attention,
+        which then keeps its initial values.
 
         Args:
             state_dict: The tensors to load.
-            prefix: What stands before the backbone's names in it.
+            prefix: The prefix of the backbone's names in it.
 
         Raises:
-            ValueError: In these cases.
+            ValueError: If the weights are of another network.
         """
-        names = self.state_dict(keep_vars=True)
-        check_kernel_sizes(names, state_dict, prefix)
-        check_block_layers(names, state_dict, prefix)
+        names, family = self.state_dict(keep_vars=True), family_of(self)
+        check_kernel_sizes(names, state_dict, family, prefix)
+        check_block_layers(names, state_dict, family, prefix)
         if not prefix and not any(key in names for key in state_dict):
             raise ValueError(
                 f'none of the {len(names)} tensors of {type(self).__name__} is in the checkpoint, whose '
@@ -39,5 +40,5 @@ class CheckedWeights:
         self.check_weights(state_dict, prefix)
         own = self.state_dict(keep_vars=True)
         if not any(value.is_meta for value in own.values()):  # else nothing is loaded, only tried
-            report_new_attention(own, state_dict, prefix, self.frozen_stages)
+            report_new_attention(own, state_dict, family_of(self), prefix, self.frozen_stages)
         super()._load_from_state_dict(state_dict, prefix, *args)

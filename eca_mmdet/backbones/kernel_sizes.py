@@ -6,6 +6,8 @@ from ..layers.eca import check_kernel_size, eca_kernel_size
 
 KernelSizes = Union[int, str, Sequence[int], None]
 
+OWN_SIZES = 'the file has an attention of its own: leave --eca-kernel-sizes (eca_kernel_sizes) out'
+
 _ALLOWED = (
     'allowed are one odd integer for all stages (5), one per stage ((3, 5, 5, 7)), '
     "the released weights' string form ('3557') and 'adaptive'"

@@ -1,51 +1,71 @@
-"""Whether a state dict holds the weights of a backbone's attention, told from names and shapes."""
+"""Compare the attention in a state dict with that of a backbone, by names and shapes."""
 
 import logging
-import re
-from typing import Dict, List, Tuple
+from typing import Dict, List, Mapping, Tuple
 
 from mmengine.logging import print_log
 from torch import Tensor
 
+from .family import Family
+
 BlockLayers = Dict[str, Dict[str, Dict[str, Tuple[int, ...]]]]
 
-PLAIN_BLOCK = r'[a-z]+\d\w*|downsample|\w+_conv'
-"""The layers of a block without attention: conv1, bn1 (gn1, ...), conv2_offset, downsample of
-ResNet; expand_conv, depthwise_conv, linear_conv of MobileNetV2."""
 
-
-def checkpoint_kernel_sizes(state_dict: Dict[str, Tensor], prefix: str = '') -> Dict[int, List[int]]:
-    """Read the ECA kernel sizes from a backbone's tensor shapes.
+def checkpoint_kernel_sizes(
+    state_dict: Mapping[str, Tensor], family: Family, prefix: str = ''
+) -> Dict[int, List[int]]:
+    """Read the ECA kernel sizes of a backbone from the shapes of its tensors ``(1, 1, k)``.
 
     Args:
-        state_dict: Tensors named ``{prefix}layerN.M.eca.conv.weight``, of shape
-            ``(1, 1, k)``; others are ignored.
-        prefix: What stands before ``layerN``.
+        state_dict: The tensors; those of other layers are ignored.
+        family: The family of the backbone.
+        prefix: The prefix of the backbone's names in the state dict.
 
     Returns:
         Stage index (from 0) to the sorted distinct sizes of its blocks.
     """
-    pattern = re.compile(re.escape(prefix) + r'layer(\d+)\.\d+\.eca\.conv\.weight')
     sizes: Dict[int, set] = {}
-    for key, value in state_dict.items():
-        match = pattern.fullmatch(key)
-        if match and value.dim() == 3:
-            sizes.setdefault(int(match[1]) - 1, set()).add(value.shape[-1])
+    for name, value in state_dict.items():
+        part = family.split(name)
+        if not part or part.prefix != prefix or value.dim() != 3:
+            continue
+        if (part.layer, part.tensor) == (family.eca, 'conv.weight'):
+            sizes.setdefault(part.stage - 1, set()).add(value.shape[-1])
     return {stage: sorted(sizes[stage]) for stage in sorted(sizes)}
 
 
-def check_kernel_sizes(own: Dict[str, Tensor], state_dict: Dict[str, Tensor], prefix: str = '') -> None:
+def stage_sizes(state_dict: Mapping[str, Tensor], family: Family, prefix: str = '') -> List[int]:
+    """Read one ECA kernel size per stage; return an empty list if there is no ECA.
+
+    Raises:
+        ValueError: If a stage has no ECA or several sizes.
+    """
+    found = checkpoint_kernel_sizes(state_dict, family, prefix)
+    if not found:
+        return []
+    if any(len(sizes) != 1 for sizes in found.values()) or sorted(found) != list(range(family.stages)):
+        raise ValueError(
+            f'ECA kernel sizes must be one for each of {family.stages} stages, this file has {found} '
+            '(by stage, from 0)'
+        )
+    return [sizes[0] for sizes in found.values()]
+
+
+def check_kernel_sizes(
+    own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], family: Family, prefix: str = ''
+) -> None:
     """Refuse ECA weights of other kernel sizes.
 
     Args:
-        own: The backbone's state dict.
+        own: The state dict of the backbone.
         state_dict: The tensors to load.
-        prefix: What stands before the backbone's names in it.
+        family: The family of the backbone.
+        prefix: The prefix of the backbone's names in ``state_dict``.
 
     Raises:
         ValueError: If a stage that has ECA in both has other sizes.
     """
-    found, sizes = checkpoint_kernel_sizes(state_dict, prefix), checkpoint_kernel_sizes(own)
+    found, sizes = checkpoint_kernel_sizes(state_dict, family, prefix), checkpoint_kernel_sizes(own, family)
     if any(found[stage] != sizes[stage] for stage in found.keys() & sizes.keys()):
         raise ValueError(
             f'the checkpoint has ECA kernel sizes {_describe(found)}, this backbone was built with '
@@ -53,19 +73,22 @@ def check_kernel_sizes(own: Dict[str, Tensor], state_dict: Dict[str, Tensor], pr
         )
 
 
-def check_block_layers(own: Dict[str, Tensor], state_dict: Dict[str, Tensor], prefix: str = '') -> None:
-    """Refuse weights whose blocks hold an attention that this backbone's do not.
+def check_block_layers(
+    own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], family: Family, prefix: str = ''
+) -> None:
+    """Refuse weights whose blocks have an attention that the blocks of this backbone do not have.
 
     Args:
-        own: The backbone's state dict.
+        own: The state dict of the backbone.
         state_dict: The tensors to load.
-        prefix: What stands before the backbone's names in it.
+        family: The family of the backbone.
+        prefix: The prefix of the backbone's names in ``state_dict``.
 
     Raises:
-        ValueError: If a block that is in both has a layer, beside those of a plain network, that
-            the backbone lacks or whose tensors have other names or shapes.
+        ValueError: If the attention of a block that is in both is missing in the backbone, or has
+            other tensors or shapes there.
     """
-    theirs, ours = block_layers(state_dict, prefix), block_layers(own)
+    theirs, ours = block_layers(state_dict, family, prefix), block_layers(own, family)
     for block in sorted(theirs.keys() & ours.keys()):
         for layer, tensors in theirs[block].items():
             if layer not in ours[block]:
@@ -83,10 +106,14 @@ def check_block_layers(own: Dict[str, Tensor], state_dict: Dict[str, Tensor], pr
 
 
 def report_new_attention(
-    own: Dict[str, Tensor], state_dict: Dict[str, Tensor], prefix: str, frozen_stages: int
+    own: Mapping[str, Tensor],
+    state_dict: Mapping[str, Tensor],
+    family: Family,
+    prefix: str,
+    frozen_stages: int,
 ) -> None:
-    """Log if the attention is not in a state dict, and so starts at its initial values."""
-    theirs, ours = block_layers(state_dict, prefix), block_layers(own)
+    """Log that the attention keeps its initial values if the state dict is of a plain network."""
+    theirs, ours = block_layers(state_dict, family, prefix), block_layers(own, family)
     if not theirs or any(theirs.values()) or not any(ours.values()):
         return
     message, level = f'The checkpoint is of a plain network; {_names(ours)} starts untrained', logging.INFO
@@ -96,25 +123,26 @@ def report_new_attention(
     print_log(f'{message}.', 'current', level)
 
 
-def block_layers(state_dict: Dict[str, Tensor], prefix: str = '') -> BlockLayers:
-    """Read what residual blocks hold beside the layers of a plain network.
+def block_layers(state_dict: Mapping[str, Tensor], family: Family, prefix: str = '') -> BlockLayers:
+    """List the layers of each block that the network without attention does not have.
 
     Args:
-        state_dict: Tensors named ``{prefix}layerN.M.LAYER.TENSOR``; others are ignored.
-        prefix: What stands before ``layerN``.
+        state_dict: The tensors; those outside of blocks are ignored.
+        family: The family of the backbone.
+        prefix: The prefix of the backbone's names in the state dict.
 
     Returns:
         Block (``layer1.0``) to layer (``eca``) to tensor (``conv.weight``) to shape.
     """
-    pattern = re.compile(re.escape(prefix) + r'(layer\d+\.\d+)\.(\w+)\.(.+)')
     blocks: BlockLayers = {}
-    for match, value in ((pattern.fullmatch(key), value) for key, value in state_dict.items()):
-        if not match:
+    for name, value in state_dict.items():
+        part = family.split(name)
+        if not part or part.prefix != prefix:
             continue
-        layers = blocks.setdefault(match[1], {})
+        layers = blocks.setdefault(part.block, {})
         # torch < 0.4.1 saved no batch counters
-        if not re.fullmatch(PLAIN_BLOCK, match[2]) and not match[3].endswith('num_batches_tracked'):
-            layers.setdefault(match[2], {})[match[3]] = tuple(value.shape)
+        if not family.is_plain(part.layer) and not part.tensor.endswith('num_batches_tracked'):
+            layers.setdefault(part.layer, {})[part.tensor] = tuple(value.shape)
     return blocks
 
 

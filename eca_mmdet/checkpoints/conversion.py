@@ -1,120 +1,94 @@
-"""What a conversion returns, and the steps that all ResNet formats share.
+"""The result of a conversion, and the conversion of a backbone of any family."""
 
-A format is an ordered table of ``(pattern, replacement)`` pairs that turns its names into those
-of mmdet's ResNet, with the classifier as ``fc``; everything else is read from the shapes.
-"""
-
-import re
 from types import MappingProxyType
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..backbones import ECAResNet
+from ..backbones.family import Family, SourceFormat
 from ..backbones.kernel_sizes import KernelSizes
 from ..layers import ECALayer
-from .architecture import describe, read_arguments
-from .find_weights import find_weights, require_finite
+from ..meta_device import build_on_meta
+from .find_weights import Found, require_finite
 from .fit import fit_tensors
+from .rename import rename
 
-Table = Sequence[Tuple[str, str]]
 
-CLASSIFIER = ('fc.weight', 'fc.bias')
-_OWN_PARTS = r'layer\d+\.\d+\.(?!(?:conv\d|bn\d|eca|downsample)\.)(\w+)\.'
+class DetectorInfo(NamedTuple):
+    """What the tensors of a whole detector say about it."""
+
+    config: str  # one of CONFIG_NAMES
+    num_classes: int
+    classes: Tuple[str, ...]  # empty where the file has no names
 
 
 class Conversion(NamedTuple):
-    """A converted backbone and what was done to get it."""
+    """A converted backbone or detector and what was done to get it."""
 
-    source: str  # the recognised format
-    backbone: Dict[str, Any]  # config of the backbone that the tensors fit
+    source: str  # the recognised format, in words
+    backbone: Dict[str, Any]  # the config of the backbone
     state_dict: Dict[str, Tensor]
     renamed: List[Tuple[str, str]]
     dropped: List[str]
     added: List[str]
-    network: str = ''  # the network in words
-    classifier: Mapping[str, Tensor] = MappingProxyType({})  # CLASSIFIER, for formats that have one
+    network: str  # the backbone in words
+    classifier: Mapping[str, Tensor] = MappingProxyType({})  # of an image classifier
+    detector: Optional[DetectorInfo] = None  # for a whole detector
 
 
-def rename(names: Sequence[str], table: Table) -> Dict[str, str]:
-    """Apply every pair of a table, in order, to every name.
-
-    Returns:
-        Old name to new name.
-
-    Raises:
-        ValueError: If two names become one.
-    """
-    result, taken = {}, {}
-    for name in names:
-        new = name
-        for pattern, replacement in table:
-            new = re.sub(pattern, replacement, new)
-        if new in taken:
-            raise ValueError(
-                f'two tensors of the file, {taken[new]!r} and {name!r}, would both be named {new!r}'
-            )
-        result[name] = new
-        taken[new] = name
-    return result
-
-
-def convert_resnet(
-    checkpoint: Any, source: str, table: Table, eca_kernel_sizes: KernelSizes = None
+def convert_backbone(
+    family: Family, source: SourceFormat, found: Found, eca_kernel_sizes: KernelSizes = None
 ) -> Conversion:
-    """Turn a checkpoint of the ResNet family into an ``ECAResNet`` backbone.
+    """Convert a checkpoint of a known format to a backbone of its family.
 
     Args:
-        checkpoint: What the file holds, or what ``find_weights`` found in it; it is not changed.
-        source: The format in words.
-        table: Pairs that give its tensors mmdet's names.
-        eca_kernel_sizes: Sizes of the ECA layers to add where the file has none, in any form
-            that ``ECAResNet`` takes; ``None`` for those of the depth.
+        family: The family of the backbone.
+        source: The format of the checkpoint.
+        found: The weights of the checkpoint; they are not changed.
+        eca_kernel_sizes: Kernel sizes of the ECA layers to add to a network without attention, in
+            any form that the backbone takes; ``None`` for those of the depth.
 
     Returns:
-        The conversion. Its state dict loads strictly into ``backbone``.
+        The conversion. Its state dict loads strictly into its backbone.
 
     Raises:
-        ValueError: If the tensors are not an ECA-ResNet or a plain ResNet as a whole, naming
-            the first that are missing, unexpected or of another shape.
+        ValueError: If the tensors are not a whole network of this family, naming the first that are
+            missing, unexpected or of another shape.
     """
-    found = find_weights(checkpoint)
     require_finite(found.tensors)
-    names = rename(list(found.tensors), table)
+    names = rename(found.tensors, source.table)
     state_dict = {new: found.tensors[old] for old, new in names.items()}
-    classifier = {name: state_dict.pop(name) for name in CLASSIFIER if name in state_dict}
-    foreign = [(key, match[1]) for key in state_dict if (match := re.match(_OWN_PARTS, key))]
+    classifier = {name: state_dict.pop(name) for name in family.classifier if name in state_dict}
+    foreign = family.foreign_layer(state_dict)
     if foreign:
         raise ValueError(
-            f'its blocks hold {foreign[0][1]!r} ({foreign[0][0]}), which is neither ECA nor part of a plain '
-            'ResNet, as in SE-ResNets: no such backbone is built from it'
+            f'its blocks have {foreign!r}, which belongs to no attention that converts: '
+            f'{", ".join(family.attentions)}'
         )
-    backbone = dict(type='ECAResNet', **read_arguments(state_dict, eca_kernel_sizes))
-    state_dict, added = _fit(state_dict, backbone)
+    backbone = dict(type=family.name, **family.read_arguments(state_dict, eca_kernel_sizes))
+    model = build_on_meta(backbone)
+    has_attention = any(f'.{name}.' in key for key in state_dict for name in family.attentions)
+    eca = {} if has_attention else _initial_eca(model)
+    state_dict.update(eca)
+    expected = model.state_dict()
+    network = family.describe(backbone)
+    counters = fit_tensors(state_dict, expected, network)
     renamed = [(found.names[old], new) for old, new in names.items() if found.names[old] != new]
     return Conversion(
-        source, backbone, state_dict, renamed, found.dropped, added, describe(backbone), classifier
+        source.title,
+        backbone,
+        {key: state_dict[key] for key in expected},
+        renamed,
+        found.dropped,
+        [*eca, *counters],
+        network,
+        classifier,
     )
 
 
-def _fit(state_dict: Dict[str, Tensor], backbone: Dict[str, Any]) -> Tuple[Dict[str, Tensor], List[str]]:
-    """Check names and shapes; add batch counters, which torch < 0.4.1 did not save, and ECA."""
-    model = _on_meta(backbone)
-    expected = model.state_dict()
-    eca = {} if any('.eca.' in key for key in state_dict) else _initial_eca(model)
-    state_dict = {**state_dict, **eca}
-    counters = fit_tensors(state_dict, expected, describe(backbone))
-    return {key: state_dict[key] for key in expected}, [*eca, *counters]
-
-
-def _on_meta(backbone: Dict[str, Any]) -> ECAResNet:
-    with torch.device('meta'):
-        return ECAResNet(**{key: value for key, value in backbone.items() if key != 'type'})
-
-
-def _initial_eca(model: ECAResNet) -> Dict[str, Tensor]:
-    """ECA as a new network starts with it, the same at every call."""
+def _initial_eca(model: nn.Module) -> Dict[str, Tensor]:
+    """Return the initial weights of the ECA layers, the same at every call."""
     layers = {name: module for name, module in model.named_modules() if isinstance(module, ECALayer)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -2,13 +2,11 @@
 
 from typing import Any, Dict, Sequence, Tuple
 
-import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from ..config_package import CONFIGS, PACKAGE
+from ..meta_device import build_on_meta
 
 KINDS = {'Faster R-CNN': 'faster_rcnn', 'Mask R-CNN': 'mask_rcnn', 'RetinaNet': 'retinanet'}
 DEPTHS = (50, 101)
@@ -56,9 +54,7 @@ def detector_config(name: str, kernel_sizes: Sequence[int], num_classes: int) ->
 
 def expected_tensors(cfg: Config) -> Dict[str, Tensor]:
     """The state dict of a config's model, on the meta device."""
-    init_default_scope('mmdet')
-    with torch.device('meta'):
-        return MODELS.build(cfg.model).state_dict()
+    return build_on_meta(cfg.model).state_dict()
 
 
 def class_names(meta: Dict[str, Any], num_classes: int) -> Tuple[str, ...]:

@@ -12,15 +12,20 @@ nothing in a RetinaNet tells 1.x from 2.x but the version written beside it, or 
 """
 
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Tuple
 
 import torch
 from torch import Tensor
 
-from ..backbones.weights import checkpoint_kernel_sizes
+from ..backbones import RESNET
+from ..backbones.family import Table
+from ..backbones.kernel_sizes import KernelSizes
+from ..backbones.weights import stage_sizes
+from .conversion import Conversion, DetectorInfo
 from .detector_configs import DEPTHS, class_names, config_name, detector_config, expected_tensors
-from .find_weights import find_weights, plain_names, require_finite
+from .find_weights import Found, plain_names, require_finite
 from .fit import fit_tensors
+from .rename import rename
 
 HEADS_1X = ((r'^(bbox_head|mask_head)\.', r'roi_head.\1.'),)
 """Ordered (pattern, replacement) pairs for detectors with RoIs, and their inverse."""
@@ -33,20 +38,6 @@ BACKGROUND = (
 """(name in 3.x, rows of the background in front in 1.x, whether 3.x has them, at the end)."""
 VERSIONS = ('1.x', '2.x', '3.x')
 BLOCKS = {6: 50, 23: 101}  # of layer3, by which the two depths differ
-
-
-class DetectorConversion(NamedTuple):
-    """A converted detector and what was done to get it; begins like ``Conversion``."""
-
-    source: str
-    backbone: Dict[str, Any]
-    state_dict: Dict[str, Tensor]
-    renamed: List[Tuple[str, str]]
-    dropped: List[str]
-    added: List[str]
-    config: str  # below the configs folder, one of CONFIG_NAMES
-    num_classes: int
-    classes: Tuple[str, ...]  # empty where the file has no names
 
 
 def recognise_detector(state_dict: Dict[str, Tensor]) -> bool:
@@ -82,13 +73,13 @@ def detector_to_1x(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
     return _rename(reordered, HEADS_3X)
 
 
-def convert_detector(checkpoint: Any, source: Optional[str] = None) -> DetectorConversion:
+def convert_detector(version: str, found: Found, eca_kernel_sizes: KernelSizes = None) -> Conversion:
     """Turn a whole ECA detector of any mmdet version into one of mmdet 3.x.
 
     Args:
-        checkpoint: What the file holds, or what ``find_weights`` found in it; it is not changed.
-        source: Version of mmdet it was trained with, ``'1.x'``, ``'2.x'`` or ``'3.x'``; needed
-            only for a RetinaNet that does not say.
+        version: The version of mmdet that it was trained with: one of ``VERSIONS``.
+        found: The weights of the checkpoint; they are not changed.
+        eca_kernel_sizes: Not allowed: a detector has its kernel sizes.
 
     Returns:
         The conversion. Its state dict loads strictly into the model of its config.
@@ -96,47 +87,89 @@ def convert_detector(checkpoint: Any, source: Optional[str] = None) -> DetectorC
     Raises:
         ValueError: If this is not a Faster R-CNN, Mask R-CNN or RetinaNet on ECA-ResNet-50 or
             101 with an FPN, naming the first tensors that are missing, unexpected or of another shape,
-            or if its version is not known.
+            or if the heads are named as in another version.
     """
-    found = find_weights(checkpoint)
+    if eca_kernel_sizes is not None:
+        raise ValueError('a whole detector has its kernel sizes: leave --eca-kernel-sizes out')
     require_finite(found.tensors)
     meta = found.meta
     if isinstance(meta.get('eca_mmdet'), str):
         raise ValueError('this detector is converted already; eca_mmdet.load_detector loads it')
-    file = dict(found.tensors)
-    kind, version = _kind(file), _version(file, meta, source)
-    backbone = dict(type='ECAResNet', depth=_depth(file), eca_kernel_sizes=_kernel_sizes(file))
-    num_classes = _num_classes(file, kind, version)
+    tensors = dict(found.tensors)
+    _check_version(tensors, version)
+    kind = _kind(tensors)
+    sizes = _kernel_sizes(tensors)
+    backbone = dict(type=RESNET.name, depth=_depth(tensors), eca_kernel_sizes=sizes)
+    num_classes = _num_classes(tensors, kind, version)
     # What was trained here with the old conventions keeps them: mmengine saves the config's text.
-    legacy = version == '1.x' or 'Legacy1x' in str(meta.get('cfg', ''))
-    name = config_name(kind, backbone['depth'], legacy)
-    expected = expected_tensors(detector_config(name, backbone['eca_kernel_sizes'], num_classes))
+    is_legacy = version == '1.x' or 'Legacy1x' in str(meta.get('cfg', ''))
+    name = config_name(kind, backbone['depth'], is_legacy)
+    expected = expected_tensors(detector_config(name, sizes, num_classes))
     old = detector_to_1x(expected) if version == '1.x' else expected  # names of the file in errors
-    added = fit_tensors(file, old, f'a {kind} of mmdet {version}')
-    state_dict, dropped = file, found.dropped
+    added = fit_tensors(tensors, old, f'a {kind} of mmdet {version}')
+    state_dict, dropped = tensors, found.dropped
     if version == '1.x':
-        state_dict = detector_to_3x(file)
-        dropped += _dropped_rows(file, state_dict)
+        state_dict = detector_to_3x(tensors)
+        dropped += _dropped_rows(tensors, state_dict)
     before = (found.names[name] for name in found.tensors)
-    renamed = [(old, new) for old, new in zip(before, state_dict) if old != new]
-    return DetectorConversion(
-        f'mmdet {version} {kind}', backbone, state_dict, renamed, dropped, added, name, num_classes,
-        class_names(meta, num_classes),
-    )  # fmt: skip
+    return Conversion(
+        f'mmdet {version} {kind}',
+        backbone,
+        state_dict,
+        renamed=[(old, new) for old, new in zip(before, state_dict) if old != new],
+        dropped=dropped,
+        added=added,
+        network=RESNET.describe(backbone),
+        detector=DetectorInfo(name, num_classes, class_names(meta, num_classes)),
+    )
 
 
-def _rename(state_dict: Dict[str, Tensor], table: Tuple[Tuple[str, str], ...]) -> Dict[str, Tensor]:
-    """Apply ordered patterns to the names; the heads move only in detectors with an RPN."""
-    with_rpn = any(name.startswith('rpn_head.') for name in state_dict)
-    renamed = {}
-    for key, value in state_dict.items():
-        name = key
-        for pattern, replacement in table if with_rpn else ():
-            name = re.sub(pattern, replacement, name)
-        if name in renamed:
-            raise ValueError(f'two tensors of the file would both be named {name!r}')
-        renamed[name] = value
-    return renamed
+def detector_version(found: Found) -> str:
+    """Tell the version of mmdet by the names of the heads, else by what the file says.
+
+    Raises:
+        ValueError: If neither tells it, as in a RetinaNet without metadata.
+    """
+    stated = f'{str(found.meta.get("mmdet_version"))[:1]}.x'
+    stated = '3.x' if 'mmengine_version' in found.meta else stated
+    if _has_rpn(found.tensors):
+        if _has_heads(found.tensors, HEADS_1X):
+            return '1.x'
+        return stated if stated in VERSIONS[1:] else '3.x'
+    if stated not in VERSIONS:
+        raise ValueError(
+            'a RetinaNet has the same tensors in mmdet 1.x, 2.x and 3.x but other boxes in 1.x, and this '
+            'file does not say its version; state it: --source detector-1.x, detector-2.x or detector-3.x'
+        )
+    return stated
+
+
+def _check_version(tensors: Dict[str, Tensor], version: str) -> None:
+    """Refuse heads that are not named as in a version of mmdet."""
+    is_old, is_new = _has_heads(tensors, HEADS_1X), _has_heads(tensors, HEADS_3X)
+    if not _has_rpn(tensors):
+        return
+    if is_old and is_new:
+        raise ValueError(
+            'the file has heads of mmdet 1.x (bbox_head.) and of later ones (roi_head.bbox_head.)'
+        )
+    if is_old != (version == '1.x'):
+        named = '1.x' if is_old else '2.x and 3.x'
+        raise ValueError(f'the heads are named as in mmdet {named}, not {version}')
+
+
+def _has_rpn(tensors: Dict[str, Tensor]) -> bool:
+    return any(name.startswith('rpn_head.') for name in tensors)
+
+
+def _has_heads(tensors: Dict[str, Tensor], table: Table) -> bool:
+    return any(re.match(table[0][0], name) for name in tensors)
+
+
+def _rename(state_dict: Dict[str, Tensor], table: Table) -> Dict[str, Tensor]:
+    """Rename the heads; they have other names only in detectors with an RPN."""
+    names = rename(state_dict, table if _has_rpn(state_dict) else ())
+    return {names[name]: value for name, value in state_dict.items()}
 
 
 def _background(name: str) -> Tuple[int, bool]:
@@ -158,34 +191,9 @@ def _kind(file: Dict[str, Tensor]) -> str:
     )
 
 
-def _version(file: Dict[str, Tensor], meta: Dict[str, Any], source: Optional[str]) -> str:
-    """The version by the tensors' names, else by what the file or the caller says."""
-    if source is not None and source not in VERSIONS:
-        raise ValueError(f'source of a detector is one of {VERSIONS}, got {source!r}')
-    stated = '3.x' if 'mmengine_version' in meta else f'{str(meta.get("mmdet_version"))[:1]}.x'
-    claimed = source or (stated if stated in VERSIONS else None)
-    with_rpn = any(name.startswith('rpn_head.') for name in file)
-    if not with_rpn:
-        if claimed is None:
-            raise ValueError(
-                'a RetinaNet has the same tensors in mmdet 1.x, 2.x and 3.x but other boxes in 1.x, and this '
-                'file does not say its version; state it: --source detector-1.x, detector-2.x or detector-3.x'
-            )
-        return claimed
-    old = any(re.match(HEADS_1X[0][0], name) for name in file)
-    new = any(re.match(HEADS_3X[0][0], name) for name in file)
-    if old and new:
-        raise ValueError(
-            'the file has heads of mmdet 1.x (bbox_head.) and of later ones (roi_head.bbox_head.)'
-        )
-    if source is not None and old != (source == '1.x'):
-        raise ValueError(f'the heads are named as in mmdet {"1.x" if old else "2.x and 3.x"}, not {source}')
-    return '1.x' if old else ('3.x' if claimed in (None, '1.x') else claimed)
-
-
 def _depth(file: Dict[str, Tensor]) -> int:
-    found = (re.match(r'backbone\.layer3\.(\d+)\.', name) for name in file)
-    blocks = len({match[1] for match in found if match})
+    parts = filter(None, map(RESNET.split, file))
+    blocks = len({part.block for part in parts if part.prefix == 'backbone.' and part.stage == 3})
     if blocks not in BLOCKS or 'backbone.layer1.0.conv3.weight' not in file:
         raise ValueError(
             f'detectors convert with ResNet backbones of depth {DEPTHS}; layer3 has {blocks} blocks. '
@@ -196,16 +204,14 @@ def _depth(file: Dict[str, Tensor]) -> int:
 
 
 def _kernel_sizes(file: Dict[str, Tensor]) -> List[int]:
-    found = checkpoint_kernel_sizes(file, 'backbone.')
-    if not found:
+    sizes = stage_sizes(file, RESNET, 'backbone.')
+    if not sizes:
         raise ValueError(
             'this detector has no ECA weights (backbone.layer1.0.eca.conv.weight, ...): it is not one of '
             "ECA-Net's. mmdet itself loads detectors without ECA; --source backbone-of-detector takes the "
             'backbone alone'
         )
-    if any(len(sizes) != 1 for sizes in found.values()) or sorted(found) != [0, 1, 2, 3]:
-        raise ValueError(f'ECA kernel sizes must be one per stage, this file has {found} (by stage, from 0)')
-    return [sizes[0] for sizes in found.values()]
+    return sizes
 
 
 def _num_classes(file: Dict[str, Tensor], kind: str, version: str) -> int:

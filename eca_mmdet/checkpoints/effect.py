@@ -5,7 +5,6 @@ mmengine's own loading on a copy of the model without values, so that whatever t
 while they load (rename, reshape, refuse) is part of it.
 """
 
-import re
 from collections import OrderedDict
 from copy import deepcopy
 from typing import Dict, List, Mapping, NamedTuple, Optional
@@ -163,9 +162,3 @@ def _holds(own: Optional[Tensor], value: Tensor) -> bool:
         return False
     value = value.to(own.device, own.dtype)
     return bool(((own == value) | ((own != own) & (value != value))).all())
-
-
-def part_of_block(name: str) -> str:
-    """The layer of a residual block that a tensor belongs to, such as ``conv1`` or ``eca``; '' elsewhere."""
-    match = re.search(r'(?:^|\.)layer\d+\.\d+\.(\w+)\.', name)
-    return match[1] if match else ''

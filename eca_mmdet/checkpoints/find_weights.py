@@ -10,6 +10,8 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tup
 
 from torch import Tensor, strided
 
+from .rename import refuse_collisions
+
 CONTAINERS = (
     'state_dict', 'model', 'model_state_dict', 'net', 'module',
     'state_dict_ema', 'model_ema', 'ema', 'ema_state_dict',
@@ -129,13 +131,7 @@ def plain_names(names: Iterable[str], strip_model: bool = True) -> Dict[str, str
         plain = {name: re.sub(r'^(module\.)+', '', new) for name, new in plain.items()}
         if strip_model and all(re.match(r'model\..', new) for new in plain.values()):
             plain = {name: new[len('model.') :] for name, new in plain.items()}
-    taken: Dict[str, str] = {}
-    for name, new in plain.items():
-        if new in taken:
-            raise ValueError(
-                f'two tensors of the file, {taken[new]!r} and {name!r}, would both be named {new!r}'
-            )
-        taken[new] = name
+    refuse_collisions(plain)
     return plain
 
 

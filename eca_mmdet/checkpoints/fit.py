@@ -1,17 +1,9 @@
-"""Whether tensors are those of a network, by name and shape."""
+"""The check that tensors are those of a network, by name and shape."""
 
-from typing import Any, Dict, List
+from typing import Dict, List
 
 import torch
-from mmengine.registry import MODELS
 from torch import Tensor
-
-
-def fit_backbone(state_dict: Dict[str, Tensor], backbone: Dict[str, Any]) -> List[str]:
-    """``fit_tensors`` for a backbone, by its config."""
-    with torch.device('meta'):
-        expected = MODELS.build(dict(backbone)).state_dict()
-    return fit_tensors(state_dict, expected, str(backbone))
 
 
 def fit_tensors(state_dict: Dict[str, Tensor], expected: Dict[str, Tensor], network: str) -> List[str]:

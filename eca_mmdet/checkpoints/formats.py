@@ -1,119 +1,74 @@
-"""The formats that are known, how each is recognised by its names, and the way from one to another.
+"""The table of checkpoint formats, the recognition of a format, and the conversion to another.
 
-A further source is one more entry of ``FORMATS``; a further target one more of ``WRITERS``.
+A source format of a backbone is an entry of ``Family.sources``, a target format one of
+``Family.targets``. Whole detectors, and the backbone inside of one, are added here.
 """
 
-import re
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from functools import partial
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
-from torch import Tensor
-
+from ..backbones.family import FAMILIES, Family, SourceFormat
 from ..backbones.kernel_sizes import KernelSizes
-from .architecture import OWN_SIZES
-from .conversion import CLASSIFIER, Conversion
-from .find_weights import find_weights
-from .mobilenet import (
-    convert_official_mobilenet,
-    recognise_official_mobilenet,
-    to_official_mobilenet,
-)
-from .official import convert_official, convert_plain, to_official
-from .openmmlab import convert_backbone, convert_backbone_of_detector, convert_mmpretrain
-from .timm import convert_timm, to_timm
+from .conversion import Conversion, convert_backbone
+from .detector_conversion import VERSIONS, convert_detector, detector_version, recognise_detector
+from .find_weights import Found, find_weights
+from .rename import rename
+
+BACKBONE_OF_DETECTOR = 'backbone-of-detector'
 
 
 class Format(NamedTuple):
-    """A source format."""
+    """An entry of the table of source formats."""
 
     name: str  # what --source calls it
-    recognise: Callable[[Mapping[str, Tensor]], bool]  # by the tensors, without reading values
-    convert: Callable[[Any, KernelSizes], Conversion]  # of what the file holds
+    recognise: Callable[[Found], bool]  # whether a file of no stated format is taken for it
+    mismatch: Callable[[Found], str]  # why a file cannot be of this format; empty if it can
+    convert: Callable[[Found, KernelSizes], Conversion]
+    is_plausible: Callable[[Found], bool] = lambda found: True  # chooses among several that recognise it
+    has_own_names: bool = False  # whether the tensors have the names of our backbone already
 
 
-def _has(pattern: str) -> Callable[[Mapping[str, Tensor]], bool]:
-    matches = re.compile(pattern).fullmatch
-    return lambda tensors: any(matches(name) for name in tensors)
+def formats() -> List[Format]:
+    """Return the table: the formats of all families, those of detectors, and the backbone of a detector."""
+    backbones = [_backbone_format(family, source) for family in FAMILIES for source in family.sources]
+    detectors = [_detector_format(version) for version in VERSIONS]
+    # Never recognised by itself: a detector is converted as a whole unless its backbone is asked for.
+    inner = Format(BACKBONE_OF_DETECTOR, lambda found: False, lambda found: '', _convert_inner_backbone)
+    return [*backbones, *detectors, inner]
 
 
-_stem, _deep_stem, _timm_stem = (_has(rf'{name}\.weight') for name in ('conv1', r'stem\.0', r'conv1\.0'))
-_eca, _se = (_has(rf'layer\d+\.\d+\.{name}\.conv\.weight') for name in ('eca', 'se'))
-_mobilenet = _has(r'layer\d+\.\d+\.depthwise_conv\.conv\.weight')
-_classifier, _wrapped = _has(r'fc\.weight'), _has(r'backbone\.layer1\..+')
-_detector = _has(r'(neck|rpn_head|roi_head|bbox_head|mask_head|decode_head)\..+')
+def source_names() -> Tuple[str, ...]:
+    """Return the names of all source formats."""
+    return tuple(dict.fromkeys(entry.name for entry in formats()))
 
 
-def _is_official(tensors: Mapping[str, Tensor]) -> bool:
-    return _stem(tensors) and _eca(tensors) and _classifier(tensors)
+def target_names() -> Tuple[str, ...]:
+    """Return the names of all target formats."""
+    return ('mmdet', *dict.fromkeys(name for family in FAMILIES for name in family.targets))
 
 
-def _is_backbone(tensors: Mapping[str, Tensor]) -> bool:
-    if _deep_stem(tensors) or _mobilenet(tensors):
-        return True
-    return _stem(tensors) and _eca(tensors) and not _is_official(tensors)
-
-
-def _is_plain(tensors: Mapping[str, Tensor]) -> bool:
-    return _stem(tensors) and not _eca(tensors) and not _se(tensors) and _has(r'layer1\..+')(tensors)
-
-
-def _convert_official_mobilenet(checkpoint: Any, eca_kernel_sizes: KernelSizes) -> Conversion:
-    if eca_kernel_sizes is not None:
-        raise ValueError(OWN_SIZES)
-    return convert_official_mobilenet(checkpoint)
-
-
-FORMATS = (
-    Format('official', _is_official, convert_official),
-    Format('timm', lambda tensors: _se(tensors) or _timm_stem(tensors), convert_timm),
-    Format('plain', _is_plain, convert_plain),
-    Format('mmpretrain', lambda tensors: _wrapped(tensors) and not _detector(tensors), convert_mmpretrain),
-    Format('mmdet', _is_backbone, convert_backbone),
-    Format('official-mobilenetv2', recognise_official_mobilenet, _convert_official_mobilenet),
-    # Never by itself: whoever has a detector may want all of it.
-    Format('backbone-of-detector', lambda tensors: False, convert_backbone_of_detector),
-)
-
-WRITERS: Dict[Tuple[str, str], Callable[[Mapping[str, Tensor], Mapping[str, Any]], Dict[str, Tensor]]] = {
-    ('ECAResNet', 'official'): to_official,
-    ('ECAResNet', 'timm'): to_timm,
-    ('ECAMobileNetV2', 'official'): lambda tensors, backbone: to_official_mobilenet(tensors),
-}
-"""(type of the backbone, --to) to the function of its tensors, with classifier, and its config."""
-
-TARGETS = ('mmdet', 'official', 'timm')
-
-_REFUSED = (
-    (
-        _has(r'stages\.\d+\.\d+\..+'),
-        "it has the names of timm's ByobNet (eca_resnet33ts, eca_resnext26ts, ...), another family with "
-        'another stem and SiLU, which is not supported',
-    ),
-    (
-        lambda tensors: _wrapped(tensors) and _detector(tensors),
-        'it is a whole detector, not a backbone: convert it with tools/convert_weights.py and load it with '
-        "eca_mmdet.load_detector, or take its backbone alone with source='backbone-of-detector'",
-    ),
-)
-
-
-def recognise(tensors: Mapping[str, Tensor]) -> Format:
-    """Find the one format that a checkpoint's tensors have.
+def recognise(found: Found) -> Format:
+    """Find the one format that the weights of a checkpoint have.
 
     Raises:
         ValueError: If there is none, or more than one.
     """
-    found = [known for known in FORMATS if known.recognise(tensors)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ' and '.join(known.name for known in found)
+    matches = [entry for entry in formats() if entry.recognise(found)]
+    if len(matches) > 1:
+        matches = [entry for entry in matches if entry.is_plausible(found)] or matches
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ' and '.join(dict.fromkeys(entry.name for entry in matches))
         raise ValueError(f'not sure what this is: it has names of {names}; say which with --source')
-    for applies, reason in _REFUSED:
-        if applies(tensors):
-            raise ValueError(reason)
+    if any(name.startswith('backbone.') for name in found.tensors):
+        raise ValueError(
+            'it is a whole model that does not convert, not a backbone: take its backbone alone with '
+            f'--source {BACKBONE_OF_DETECTOR} (source={BACKBONE_OF_DETECTOR!r} in Python)'
+        )
     raise ValueError(
-        f'no known format: its {len(tensors)} tensors are named like {sorted(tensors)[:3]}; known are '
-        f'{", ".join(known.name for known in FORMATS)} (--source says which it is)'
+        f'no known format: its {len(found.tensors)} tensors are named like {sorted(found.tensors)[:3]}; '
+        f'known are {", ".join(source_names())} (--source says which it is)'
     )
 
 
@@ -124,57 +79,115 @@ def convert(
     eca_kernel_sizes: KernelSizes = None,
     weights: Optional[str] = None,
 ) -> Conversion:
-    """Convert what a checkpoint file holds.
+    """Convert the weights in a checkpoint.
 
     Args:
-        checkpoint: A state dict, or a dict that has one under an entry; see ``find_weights``.
-        source: Name of one of ``FORMATS``, or ``None`` to recognise it.
-        target: One of ``TARGETS``: the names and the parts that the result has.
-        eca_kernel_sizes: Sizes for a network without ECA; ``None`` for those of its depth.
+        checkpoint: A state dict, a dict with one under an entry, or the result of ``find_weights``.
+        source: One of ``source_names()``, or ``None`` to recognise the format.
+        target: One of ``target_names()``. Whole detectors can only be written for mmdet.
+        eca_kernel_sizes: Kernel sizes for a network without attention; ``None`` for those of its depth.
         weights: The entry that holds the state dict, where there are several.
 
     Returns:
-        The conversion; ``state_dict`` is that of the target, with a classifier where the source
-        and the target have one.
+        The conversion. The state dict has the names of the target, with a classifier if both formats
+        have one.
 
     Raises:
-        ValueError: If the source is not recognised, does not hold what its format says, or the
-            target has no place for it.
+        ValueError: If the format is not recognised, the tensors do not fit it, or the target cannot
+            hold the network.
     """
-    known = {entry.name: entry for entry in FORMATS}
-    if source is not None and source not in known:
-        raise ValueError(f'source={source!r}: allowed are {", ".join(known)}')
-    if target not in TARGETS:
-        raise ValueError(f'target={target!r}: allowed are {", ".join(TARGETS)}')
+    if source is not None and source not in source_names():
+        raise ValueError(f'source={source!r}: allowed are {", ".join(source_names())}')
+    if target not in target_names():
+        raise ValueError(f'target={target!r}: allowed are {", ".join(target_names())}')
     found = find_weights(checkpoint, weights)
-    form = known[source] if source else recognise(found.tensors)
-    conversion = form.convert(found, eca_kernel_sizes)
-    return _written(conversion, target)
-
-
-def _written(conversion: Conversion, target: str) -> Conversion:
-    """Put a conversion in the target's names; say what becomes of the classifier."""
-    classifier = conversion.classifier
+    entry = _named(source, found) if source else recognise(found)
+    conversion = entry.convert(found, eca_kernel_sizes)
     if target == 'mmdet':
-        dropped = [f'{name} {tuple(value.shape)}' for name, value in classifier.items()]
-        renamed = [pair for pair in conversion.renamed if pair[1] not in classifier]
-        return conversion._replace(dropped=conversion.dropped + dropped, renamed=renamed, classifier={})
-    kind = conversion.backbone['type']
-    if (kind, target) not in WRITERS:
-        targets = [to for backbone, to in WRITERS if backbone == kind]
-        raise ValueError(f'{kind} cannot be written for {target}, only for {", ".join(["mmdet", *targets])}')
-    if len(classifier) not in (0, len(CLASSIFIER)):
-        raise ValueError(f'of the classifier only {list(classifier)} is there: it needs {list(CLASSIFIER)}')
-    tensors = {**conversion.state_dict, **classifier}
-    written = WRITERS[kind, target](tensors, conversion.backbone)
-    return conversion._replace(state_dict=written, renamed=_renamed(conversion, tensors, written))
+        return _without_classifier(conversion)
+    if conversion.detector:
+        raise ValueError('a whole detector can only be written for mmdet: leave --to out')
+    return _to_target(conversion, target)
 
 
-def _renamed(
-    conversion: Conversion, tensors: Mapping[str, Tensor], written: Mapping[str, Tensor]
-) -> List[Tuple[str, str]]:
-    """Names of the source and of the target, of the tensors that both have."""
+def _named(name: str, found: Found) -> Format:
+    """Return the variant of a format that a file has."""
+    variants = [entry for entry in formats() if entry.name == name]
+    matches = [entry for entry in variants if not entry.mismatch(found)]
+    if len(matches) > 1:
+        matches = [entry for entry in matches if entry.is_plausible(found)] or matches
+    if not matches:
+        reasons = dict.fromkeys(entry.mismatch(found) for entry in variants)
+        raise ValueError(f'it is not a checkpoint of the format {name!r}: {"; or ".join(reasons)}')
+    return matches[0]
+
+
+def _backbone_format(family: Family, source: SourceFormat) -> Format:
+    def is_recognised(found: Found) -> bool:
+        has_classifier = 'fc.weight' in found.tensors
+        return source.classifier in (None, has_classifier) and not source.mismatch(found.tensors)
+
+    return Format(
+        source.name,
+        is_recognised,
+        mismatch=lambda found: source.mismatch(found.tensors),
+        convert=partial(convert_backbone, family, source),
+        is_plausible=lambda found: not family.foreign_layer(rename(found.tensors, source.table).values()),
+        has_own_names=not source.table,
+    )
+
+
+def _detector_format(version: str) -> Format:
+    return Format(
+        f'detector-{version}',
+        lambda found: recognise_detector(found.tensors) and detector_version(found) == version,
+        mismatch=lambda found: '',
+        convert=partial(convert_detector, version),
+    )
+
+
+def _convert_inner_backbone(found: Found, eca_kernel_sizes: KernelSizes) -> Conversion:
+    """Convert the backbone of a whole model, and drop the other parts."""
+    start = 'backbone.'
+    inner = {name[len(start) :]: value for name, value in found.tensors.items() if name.startswith(start)}
+    if not inner:
+        raise ValueError(f"no tensor is named 'backbone.': names start like {sorted(found.tensors)[:3]}")
+    names = {name: found.names[start + name] for name in inner}
+    backbone = found._replace(tensors=inner, names=names)
+    conversion = recognise(backbone).convert(backbone, eca_kernel_sizes)
+    parts = sorted({name.split('.')[0] for name in found.tensors if not name.startswith(start)})
+    dropped = [f'{len(found.tensors) - len(inner)} tensors of {", ".join(parts)}'] if parts else []
+    return conversion._replace(source='backbone of a detector', dropped=[*conversion.dropped, *dropped])
+
+
+def _without_classifier(conversion: Conversion) -> Conversion:
+    """Report the classifier as dropped."""
+    classifier = conversion.classifier
+    return conversion._replace(
+        dropped=conversion.dropped + [f'{name} {tuple(value.shape)}' for name, value in classifier.items()],
+        renamed=[pair for pair in conversion.renamed if pair[1] not in classifier],
+        classifier={},
+    )
+
+
+def _to_target(conversion: Conversion, target: str) -> Conversion:
+    """Give the tensors of a backbone and its classifier the names of another format."""
+    family = next(family for family in FAMILIES if family.name == conversion.backbone['type'])
+    if target not in family.targets:
+        allowed = ', '.join(['mmdet', *family.targets])
+        raise ValueError(f'{family.name} cannot be written for {target}, only for {allowed}')
+    if conversion.classifier and len(conversion.classifier) != len(family.classifier):
+        raise ValueError(
+            f'of the classifier only {list(conversion.classifier)} is there: '
+            f'it needs {list(family.classifier)}'
+        )
+    written = family.targets[target]
+    written.check(conversion.backbone)
+    tensors = {**conversion.state_dict, **conversion.classifier}
+    names = rename(tensors, written.table)
     before = {new: old for old, new in conversion.renamed}
-    sources = {id(tensor): before.get(name, name) for name, tensor in tensors.items()}
-    pairs = [(sources.get(id(tensor), name), name) for name, tensor in written.items()]
-    return [(old, new) for old, new in pairs if old != new and old not in conversion.added]
+    pairs = [(before.get(name, name), new) for name, new in names.items() if name not in conversion.added]
+    return conversion._replace(
+        state_dict={names[name]: value for name, value in tensors.items()},
+        renamed=[(old, new) for old, new in pairs if old != new],
+    )

@@ -1,11 +1,11 @@
 """What a checkpoint must fill in a model before a run may use it."""
 
 import re
-from typing import List
 
-from ..backbones.weights import PLAIN_BLOCK
+from ..backbones.family import is_plain_layer, split_block_name
 from .detector_conversion import recognise_detector
-from .effect import COUNTER, Effect, LoadedWeightsError, groups, part_of_block
+from .effect import COUNTER, Effect, LoadedWeightsError, groups
+from .find_weights import Found
 from .formats import recognise
 
 AS_BACKBONE = (
@@ -13,10 +13,8 @@ AS_BACKBONE = (
     '      --cfg-options load_from=None model.backbone.init_cfg._delete_=True '
     'model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint={path}'
 )
-_READY = ('official', 'plain', 'mmdet')  # formats with mmdet's names
 _BACKBONE = re.compile(r'(?:.+\.)?backbone\.')
-_BLOCK = r'((?:.+\.)?layer\d+)\.\d+\..'  # of a residual stage
-_LAYER = r'((?:.+\.)?(?:layer\d+|(?:shared_|cls_|reg_)?(?:convs|fcs)))\.\d+\..'  # also of a head
+_HEAD_LAYER = re.compile(r'((?:.+\.)?(?:shared_|cls_|reg_)?(?:convs|fcs))\.\d+\..+')
 
 
 def require_whole(effect: Effect, path: object) -> None:
@@ -26,7 +24,7 @@ def require_whole(effect: Effect, path: object) -> None:
         LoadedWeightsError: If a tensor is missing or of another shape, or the file is of another
             network, see ``require_same_network``.
     """
-    require_same_network(effect, path, _LAYER)
+    require_same_network(effect, path, with_heads=True)
     missing = [name for name in effect.initial if COUNTER not in name]
     if not missing:
         return
@@ -80,7 +78,7 @@ def require_backbone(effect: Effect, path: object, is_backbone: bool = False) ->
     """
     require_same_network(effect, path)
     inside = '' if is_backbone else _BACKBONE
-    filled = {part_of_block(name) for name in effect.expected if re.match(inside, name)}
+    filled = {_layer(name) for name in effect.expected if re.match(inside, name)}
     initial = [
         name for name in effect.initial if re.match(inside, name) and not _starts_by_itself(name, filled)
     ]
@@ -94,26 +92,26 @@ def require_backbone(effect: Effect, path: object, is_backbone: bool = False) ->
     )
 
 
-def require_same_network(effect: Effect, path: object, element: str = _BLOCK) -> None:
-    """Refuse a checkpoint of a network with more in its stages than the model has.
+def require_same_network(effect: Effect, path: object, with_heads: bool = False) -> None:
+    """Refuse a checkpoint with more blocks or layers in its stages than the model has.
 
-    The file may fill the whole model all the same: a ResNet-34 holds every tensor of a ResNet-18. What
-    the model computes without the rest is noise.
+    Such a file may fill the whole model: a ResNet-34 has every tensor of a ResNet-18. Without the
+    remaining layers the model computes noise.
 
     Args:
         effect: What loading does.
         path: The checkpoint, for the message.
-        element: Pattern of the elements of a stage, whose name is the first group.
+        with_heads: Whether to compare the layers of heads too.
 
     Raises:
-        LoadedWeightsError: If the file has elements, or layers in them, that a stage of the model lacks.
+        LoadedWeightsError: If a stage in the file has tensors that the model lacks.
     """
     own = {*effect.expected, *effect.initial}
-    stages = {match[1] for match in (re.match(element, name) for name in own) if match}
+    stages = {_stage(name, with_heads) for name in own} - {''}
     rest = [
         name
-        for name, match in ((name, re.match(element, name)) for name in effect.unused)
-        if match and match[1] in stages and name not in own and COUNTER not in name
+        for name in effect.unused
+        if _stage(name, with_heads) in stages and name not in own and COUNTER not in name
     ]
     if rest:
         raise LoadedWeightsError(
@@ -122,12 +120,30 @@ def require_same_network(effect: Effect, path: object, element: str = _BLOCK) ->
         )
 
 
+def _stage(name: str, with_heads: bool) -> str:
+    """Return the stage or list of layers that a tensor is in, such as ``backbone.layer1``; '' if none."""
+    part = split_block_name(name)
+    if part:
+        return part.prefix + part.block.rpartition('.')[0]
+    match = _HEAD_LAYER.fullmatch(name) if with_heads else None
+    return match[1] if match else ''
+
+
+def _layer(name: str) -> str:
+    """Return the layer of a block that a tensor is in, such as ``eca``; '' for other tensors."""
+    part = split_block_name(name)
+    return part.layer if part else ''
+
+
 def _starts_by_itself(name: str, filled: set) -> bool:
-    """Whether it is a deformable offset, or of a layer that plain networks and the file have not."""
-    layer = part_of_block(name)
+    """Whether a tensor may keep its initial values.
+
+    These are batch counters, deformable offsets, and an attention that the file has in no block.
+    """
+    layer = _layer(name)
     if COUNTER in name or 'offset' in name:
         return True
-    return bool(layer) and not re.fullmatch(PLAIN_BLOCK, layer) and layer not in filled
+    return bool(layer) and not is_plain_layer(layer) and layer not in filled
 
 
 def _what_it_is(effect: Effect, path: object) -> str:
@@ -136,17 +152,13 @@ def _what_it_is(effect: Effect, path: object) -> str:
     if recognise_detector(tensors):
         return 'it is a detector with another backbone: use the config that it was trained with'
     try:
-        form = recognise(tensors).name
+        entry = recognise(Found(dict(tensors), {name: name for name in tensors}))
     except ValueError:
-        return f'its names start like {_first(list(tensors))}. Is it the checkpoint of another config?'
-    if form in _READY:
-        return f'it is a backbone alone (format {form})' + AS_BACKBONE.format(path=path)
+        return f'its names start like {sorted(tensors)[:3]}. Is it the checkpoint of another config?'
+    if entry.has_own_names:
+        return f'it is a backbone alone (format {entry.name})' + AS_BACKBONE.format(path=path)
     return (
-        f"it is a network under another library's names (format {form}): convert it with\n"
+        f"it is a network under another library's names (format {entry.name}): convert it with\n"
         f'      python tools/convert_weights.py {path} BACKBONE.pth'
         + AS_BACKBONE.format(path='BACKBONE.pth').replace('from it', 'from the result')
     )
-
-
-def _first(names: List[str]) -> List[str]:
-    return sorted(names)[:3]

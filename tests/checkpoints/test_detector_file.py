@@ -52,7 +52,7 @@ def test_convert_file__writes_detectors_for_mmdet_only(tmp_path):
     detector = random_detector('retinanet')
     old = dict(state_dict=detector_to_1x(detector.state_dict()), meta=dict(mmdet_version='1.0.0'))
     write_checkpoint(old, tmp_path / 'old.pth')
-    with pytest.raises(ValueError, match='old.pth: a whole detector is written for mmdet'):
+    with pytest.raises(ValueError, match='old.pth: a whole detector can only be written for mmdet'):
         convert_file(tmp_path / 'old.pth', tmp_path / 'new.pth', target='timm')
     assert not (tmp_path / 'new.pth').exists()
     convert_file(tmp_path / 'old.pth', tmp_path / 'new.safetensors', source='detector-1.x')

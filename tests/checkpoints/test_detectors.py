@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from eca_mmdet.checkpoints import (
-    convert_detector,
+    convert,
     detector_to_1x,
     detector_to_3x,
     recognise_detector,
@@ -40,17 +40,17 @@ def test_convert__recognises_the_six_released_detectors(kind, depth):
     meta = dict(mmdet_version='1.0.0+2c7b3d4', CLASSES=tuple(map(str, range(80))), epoch=12)
     checkpoint = dict(state_dict=weights, meta=meta, optimizer=dict(state={}))
     assert recognise_detector(weights)
-    conversion = convert_detector(checkpoint)
+    conversion = convert(checkpoint)
     assert conversion.source == f'mmdet 1.x {kind}'
     assert conversion.backbone == dict(
         type='ECAResNet', depth=depth, eca_kernel_sizes=list(rules.SIZES[kind, depth])
     )
     name = {'Faster R-CNN': 'faster_rcnn', 'Mask R-CNN': 'mask_rcnn', 'RetinaNet': 'retinanet'}[kind]
-    assert conversion.config == f'legacy/{name}_ecanet{depth}_fpn_1x_v1.py'
-    assert (conversion.num_classes, conversion.classes) == (80, meta['CLASSES'])
+    assert conversion.detector.config == f'legacy/{name}_ecanet{depth}_fpn_1x_v1.py'
+    assert (conversion.detector.num_classes, conversion.detector.classes) == (80, meta['CLASSES'])
     assert conversion.added == []
     assert conversion.dropped[:2] == ['meta', 'optimizer']
-    cfg = detector_config(conversion.config, rules.SIZES[kind, depth], 80)
+    cfg = detector_config(conversion.detector.config, rules.SIZES[kind, depth], 80)
     shapes = {key: value.shape for key, value in expected_tensors(cfg).items()}
     assert {key: value.shape for key, value in conversion.state_dict.items()} == shapes
 
@@ -119,12 +119,12 @@ def test_to_1x__is_the_inverse(mask_1x):
 
 
 def test_convert__keeps_no_memory_of_what_it_cut(mask_1x):
-    for key, value in convert_detector(mask_1x).state_dict.items():
+    for key, value in convert(mask_1x).state_dict.items():
         assert value.untyped_storage().nbytes() == value.numel() * value.element_size(), key
 
 
 def test_convert__reports_what_it_did(mask_1x):
-    conversion = convert_detector(dict(state_dict={f'module.{k}': v for k, v in mask_1x.items()}, iter=3))
+    conversion = convert(dict(state_dict={f'module.{k}': v for k, v in mask_1x.items()}, iter=3))
     assert ('module.bbox_head.fc_cls.weight', f'{HEAD}.fc_cls.weight') in conversion.renamed
     assert conversion.dropped == [
         'iter',
@@ -137,7 +137,7 @@ def test_convert__reports_what_it_did(mask_1x):
 
 def test_convert__does_not_change_its_input(mask_1x):
     before = {key: value.clone() for key, value in mask_1x.items()}
-    convert_detector(mask_1x)
+    convert(mask_1x)
     assert list(before) == list(mask_1x)
     assert all(torch.equal(before[key], mask_1x[key]) for key in before)
 
@@ -156,24 +156,24 @@ def test_convert__does_not_change_its_input(mask_1x):
 )
 def test_convert__keeps_a_newer_detector_as_it_is(mask_1x, meta, source, config):
     weights = detector_to_3x(mask_1x)
-    conversion = convert_detector(dict(state_dict=weights, meta=meta))
-    assert (conversion.source, conversion.config) == (f'mmdet {source} Mask R-CNN', config)
+    conversion = convert(dict(state_dict=weights, meta=meta))
+    assert (conversion.source, conversion.detector.config) == (f'mmdet {source} Mask R-CNN', config)
     assert conversion.state_dict == weights
     assert (conversion.renamed, conversion.dropped, conversion.added) == ([], ['meta'], [])
 
 
 def test_convert__takes_another_number_of_classes():
-    conversion = convert_detector(rules.detector_1x('Faster R-CNN', classes=1))
-    assert conversion.num_classes == 1
+    conversion = convert(rules.detector_1x('Faster R-CNN', classes=1))
+    assert conversion.detector.num_classes == 1
     assert conversion.state_dict[f'{HEAD}.fc_reg.bias'].shape == (4,)
 
 
 def test_retinanet__needs_its_version_and_takes_it(retina):
     with pytest.raises(ValueError, match='does not say its version; state it: --source detector-1.x'):
-        convert_detector(retina)
-    assert convert_detector(retina, source='2.x').config == 'retinanet_ecanet50_fpn_1x.py'
+        convert(retina)
+    assert convert(retina, source='detector-2.x').detector.config == 'retinanet_ecanet50_fpn_1x.py'
     stated = dict(state_dict=retina, meta=dict(mmdet_version='1.2.0'))
-    assert convert_detector(stated).config == 'legacy/retinanet_ecanet50_fpn_1x_v1.py'
+    assert convert(stated).detector.config == 'legacy/retinanet_ecanet50_fpn_1x_v1.py'
 
 
 NAN = torch.full((1024,), float('nan'))
@@ -195,13 +195,16 @@ NAN = torch.full((1024,), float('nan'))
             'conv_logits.weight is class-agnostic',
         ),
         (dict(roi_head__bbox_head__fc_cls__bias=torch.zeros(81)), r'heads of mmdet 1.x .* and of later'),
-        (dict(backbone__layer1__0__eca__conv__weight=torch.zeros(1, 1, 9)), 'must be one per stage'),
+        (
+            dict(backbone__layer1__0__eca__conv__weight=torch.zeros(1, 1, 9)),
+            'one for each of 4 stages',
+        ),
         (dict(backbone__layer3__6__conv1__weight=torch.zeros(1)), 'layer3 has 7 blocks'),
     ],
 )
 def test_convert__refuses_what_does_not_fit(mask_1x, changes, message):
     with pytest.raises(ValueError, match=message):
-        convert_detector(edit(mask_1x, **changes))
+        convert(edit(mask_1x, **changes))
 
 
 @pytest.mark.parametrize(
@@ -209,13 +212,13 @@ def test_convert__refuses_what_does_not_fit(mask_1x, changes, message):
     [
         (lambda k: '.eca.' not in k, {}, 'has no ECA weights'),
         (lambda k: not k.startswith('bbox_head'), {}, 'which are the detectors that convert'),
-        (lambda k: True, dict(source='2.x'), 'named as in mmdet 1.x, not 2.x'),
-        (lambda k: True, dict(source='4.x'), "source of a detector is one of .*'4.x'"),
+        (lambda k: True, dict(source='detector-2.x'), 'named as in mmdet 1.x, not 2.x'),
+        (lambda k: True, dict(source='detector-4.x'), "source='detector-4.x': allowed are"),
     ],
 )
 def test_convert__refuses_other_detectors(mask_1x, select, options, message):
     with pytest.raises(ValueError, match=message):
-        convert_detector({k: v for k, v in mask_1x.items() if select(k)}, **options)
+        convert({k: v for k, v in mask_1x.items() if select(k)}, **options)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +231,7 @@ def test_convert__refuses_other_detectors(mask_1x, select, options, message):
 )
 def test_convert__checks_what_stands_beside_the_tensors(mask_1x, meta, message):
     with pytest.raises(ValueError, match=message):
-        convert_detector(dict(state_dict=mask_1x, meta=meta))
+        convert(dict(state_dict=mask_1x, meta=meta))
 
 
 def test_recognise__tells_detectors_from_networks():

@@ -158,6 +158,24 @@ def test_backbone_of_detector__takes_the_backbone_alone_when_asked():
     )
 
 
+@pytest.mark.parametrize('deep', [False, True])
+@pytest.mark.parametrize('bias', [False, True])
+def test_se_resnet__converts_to_a_backbone_and_back(deep, bias):
+    attention = dict(type='SELayer', ratio=16, bias=bias)
+    arguments = dict(depth=50, attention=attention, deep_stem=deep, avg_down=deep)
+    source = timm(2048, **arguments)
+    conversion = convert(source)
+    assert (conversion.source, conversion.added) == ("timm's SE-ResNet", [])
+    assert conversion.backbone['attention'] == attention
+    model = ECAResNet(**{key: value for key, value in conversion.backbone.items() if key != 'type'})
+    model.load_state_dict(conversion.state_dict, strict=True)
+    values_equal(convert(source, target='timm').state_dict, source)
+
+
+def se_resnet():
+    return timm(512, depth=18, attention='se')
+
+
 def stage_blocks():
     return timm(depth=50, stage_blocks=(1, 1, 1, 1))
 
@@ -165,14 +183,15 @@ def stage_blocks():
 @pytest.mark.parametrize(
     ('make', 'options', 'message'),
     [
-        (detector, {}, "a whole detector, not a backbone: .*source='backbone-of-detector'"),
-        (byob, {}, 'eca_resnet33ts, eca_resnext26ts'),
-        (squeeze, {}, "blocks hold 'se' .* as in SE-ResNets"),
+        (detector, {}, "a whole model .*source='backbone-of-detector'"),
+        (byob, {}, 'no known format'),
+        (squeeze, {}, "looks like SE-ResNet-18, .*missing .'layer1.0.se.fc2.weight'"),
+        (lambda: {**official(), 'layer1.0.cbam.a': torch.zeros(1)}, {}, "'layer1.0.cbam.a', which"),
         (lambda: dict(a=torch.zeros(1)), {}, r"no known format: .*\['a'\]; known are official, timm"),
         (
             lambda: {**timm(512, depth=18), **official(prefix='')},
             {},
-            'not sure what this is: it has names of official and timm; say which with --source',
+            r"looks like ECA-ResNet-18.*unexpected \['layer1.0.se.conv.weight'",
         ),
         (
             lambda: {**plain(), **backbone_weights(**VARIANTS['ecaresnet26t'])},
@@ -183,13 +202,15 @@ def stage_blocks():
         (official, dict(source='tf'), "source='tf': allowed are official, timm"),
         (official, dict(target='tf'), "target='tf': allowed are mmdet, official, timm"),
         (official, dict(source='backbone-of-detector'), "no tensor is named 'backbone.'"),
-        (official, dict(eca_kernel_sizes='3333'), 'whose kernel sizes are theirs'),
-        (official_mobilenet, dict(eca_kernel_sizes='3333'), 'whose kernel sizes are theirs'),
+        (official, dict(eca_kernel_sizes='3333'), 'an attention of its own'),
+        (official_mobilenet, dict(eca_kernel_sizes='3333'), 'an attention of its own'),
         (official_mobilenet, dict(target='timm'), 'cannot be written for timm, only for mmdet, official'),
+        (se_resnet, dict(eca_kernel_sizes='3333'), 'an attention of its own'),
+        (se_resnet, dict(target='official'), 'depth 18 and attention: '),
         (plain, dict(eca_kernel_sizes='33'), '2 entries .* 4 stages'),
-        (plain, dict(source='official'), 'no ECA weights'),
-        (official, dict(source='plain'), 'has ECA weights .* not a plain ResNet'),
-        (official, dict(source='timm'), "named 'eca' .* not 'se' as in timm"),
+        (plain, dict(source='official'), 'no tensor is named like .*eca.conv.weight'),
+        (official, dict(source='plain'), "format 'plain': it has 'layer1.0.eca.conv.weight'"),
+        (official, dict(source='timm'), "no tensor is named like 'layer.*se.conv.weight'"),
         (stage_blocks, dict(target='official'), '7x7 stem .* depth 50 and stage_blocks: .*--to timm'),
         (lambda: plain(stem_channels=32), dict(target='timm'), "plain stem of 32 channels: timm's has 64"),
         (

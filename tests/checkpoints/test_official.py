@@ -5,7 +5,11 @@ import torch
 from reference import SIZES, features, official_checkpoint, official_state_dict
 
 from eca_mmdet import ECAResNet
-from eca_mmdet.checkpoints import convert, convert_official
+from eca_mmdet.checkpoints import convert
+
+
+def convert_official(checkpoint):
+    return convert(checkpoint, source='official')
 
 
 @pytest.mark.parametrize('depth', sorted(SIZES))
@@ -89,16 +93,17 @@ def edit(**changes):
         ({}, 'no state dict found'),
         (dict(state_dict={}), 'no state dict found'),
         (dict(a=3), 'expected tensors by name'),
-        (dict(a=torch.zeros(1)), 'has no ECA weights'),
-        (edit(layer1__0__eca__conv__weight=torch.zeros(1, 1, 5)), 'must be one per stage'),
-        (edit(conv1__weight=None), r"missing \['conv1.weight'\]"),
+        (dict(a=torch.zeros(1)), "no tensor is named like 'conv1.weight'"),
+        (edit(layer1__0__eca__conv__weight=torch.zeros(1, 1, 5)), 'must be one for each of 4 stages'),
+        (edit(conv1__weight=None), "no tensor is named like 'conv1.weight'"),
+        (edit(layer1__0__conv1__weight=None), r"missing \['layer1.0.conv1.weight'\]"),
         (edit(extra=torch.zeros(1)), r"unexpected \['extra'\]"),
         (
             edit(conv1__weight=torch.zeros(64, 1, 7, 7)),
             r'conv1.weight \(64, 1, 7, 7\) instead of \(64, 3, 7, 7\)',
         ),
         (edit(conv1__weight=torch.full((64, 3, 7, 7), float('nan'))), 'NaN or infinity'),
-        ({k: v for k, v in edit().items() if '.eca.' not in k}, 'has no ECA weights'),
+        ({k: v for k, v in edit().items() if '.eca.' not in k}, 'no tensor is named like .*eca.conv.weight'),
         ({**edit(), **{f'module.{k}': v for k, v in edit().items()}}, 'two tensors'),
     ],
 )

@@ -13,7 +13,7 @@ from reference import official_checkpoint
 from reference_mobilenet import official_checkpoint as mobilenet_checkpoint
 
 from eca_mmdet.backbones import VARIANTS
-from eca_mmdet.checkpoints import convert, convert_detector
+from eca_mmdet.checkpoints import convert
 from eca_mmdet.checkpoints.detector_configs import config_name
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
@@ -43,8 +43,8 @@ def starts():
 def converted(name, backbone):
     """The tensors to load, made from a file of the layout that was released."""
     if name in LEGACY:
-        conversion = convert_detector(detector_1x(*LEGACY[name]), '1.x')
-        assert conversion.config == name
+        conversion = convert(detector_1x(*LEGACY[name]), 'detector-1.x')
+        assert conversion.detector.config == name
         start = 'backbone.'
         return {k[len(start) :]: v for k, v in conversion.state_dict.items() if k.startswith(start)}
     checkpoint = backbone.init_cfg.checkpoint

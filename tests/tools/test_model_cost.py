@@ -49,7 +49,7 @@ def test_table__prints_and_writes_all_published_tables(in_tmp, capsys, monkeypat
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--backbone', '51'], '--backbone 51: there are the depths [18, 26, 34'),
+        (['--backbone', '51'], '--backbone 51: allowed are 18, 26, 34'),
         (['--backbone', 'resnet50'], 'ecaresnet50d'),
         (['--backbone', '18', '--shape', '1', '2', '3'], '--shape 1 2 3: give height and width'),
         (['--backbone', '18', '--shape', '0'], '--shape 0: give height and width'),

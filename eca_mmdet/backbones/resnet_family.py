@@ -1,0 +1,235 @@
+"""The ResNet family: its checkpoint formats, and its arguments read from the shapes of tensors.
+
+Formats and their sources: the official release is torchvision's naming with ``layerN.M.eca.conv.weight``
+(BangguWu/ECANet, ``main.py``; ``module.`` in front is removed when a file is read). timm has ECA as
+``layerN.M.se`` and a deep stem as ``conv1.{0,1,3,4,6}`` and ``bn1`` (timm 1.0.31,
+``timm/models/resnet.py``). MMPretrain has a deep stem as ``stem.N.conv`` and ``stem.N.bn``, and no
+pool before the first ``downsample`` of its ResNetV1d (mmpretrain 1.2.0, ``backbones/resnet.py``).
+
+What leaves no trace in the tensors cannot be read: the place of the strides (``style``), dilations,
+and the blur of timm's ``resnetblur`` and ``resnetaa``.
+"""
+
+from typing import Any, Dict, List, Mapping, Tuple
+
+from torch import Tensor
+
+from ..layers import RELEASED_KERNEL_SIZES
+from .eca_resnet import ECAResNet
+from .family import Family, SourceFormat, Table, TargetFormat, wrapped_format
+from .kernel_sizes import OWN_SIZES, KernelSizes, stage_kernel_sizes
+from .variants import PRUNED_WIDTHS, VARIANTS
+from .weights import stage_sizes
+
+_MOST_BLOCKS = 500  # in a stage; the deepest known network has 48
+_OFFICIAL_DEPTHS = (18, 34, 50, 101, 152)
+_ECA, _TIMM_ECA, _TIMM_SE = (f'layer*.{name}.weight' for name in ('eca.conv', 'se.conv', 'se.fc1'))
+_SE_TO_ECA = (r'^(layer\d+\.\d+)\.se\.conv\.weight$', r'\1.eca.conv.weight')
+_MMPRETRAIN_STEM = tuple(
+    (rf'^stem\.{block}\.{part}\.', f'stem.{3 * block + offset}.')
+    for block in range(3)
+    for offset, part in enumerate(('conv', 'bn'))
+)
+# Index 1 moves before index 0, so that no name is moved twice.
+_FIRST_DOWNSAMPLE = tuple(
+    (rf'^layer1\.0\.downsample\.{i}\.', f'layer1.0.downsample.{i + 1}.') for i in (1, 0)
+)
+_POOL, _FIRST_POOL = (f'backbone.layer{stage}.0.downsample.2.weight' for stage in (2, 1))
+
+
+_TIMM_KINDS = (
+    ("timm's ECA-ResNet", (_TIMM_ECA,), (_ECA,)),
+    ("timm's SE-ResNet", (_TIMM_SE,), (_ECA, _TIMM_ECA)),
+    ("timm's plain ResNet", (), (_ECA, 'layer*.se.*')),
+)
+_TIMM_STEM = ((r'^conv1\.(\d+)\.', r'stem.\1.'), (r'^bn1\.', 'stem.7.'))
+
+
+def _timm(title: str, has: Tuple[str, ...], lacks: Tuple[str, ...], is_deep: bool) -> SourceFormat:
+    stem = 'conv1.0.weight' if is_deep else 'conv1.weight'
+    table = (_SE_TO_ECA, *_TIMM_STEM) if is_deep else (_SE_TO_ECA,)
+    return SourceFormat('timm', title, (stem, *has), lacks, table=table)
+
+
+def _mmpretrain(has: Tuple[str, ...] = (), lacks: Tuple[str, ...] = (), extra: Table = ()) -> SourceFormat:
+    return wrapped_format('layer1.0.conv1.weight', has, lacks, (*_MMPRETRAIN_STEM, *extra))
+
+
+SOURCES = (
+    SourceFormat('official', 'official ECANet ImageNet', ('conv1.weight', _ECA), classifier=True),
+    *(_timm(*kind, is_deep=True) for kind in _TIMM_KINDS),
+    *(_timm(*kind, is_deep=False) for kind in _TIMM_KINDS[:2]),
+    SourceFormat(
+        'plain',
+        'plain ResNet of torchvision or timm',
+        ('conv1.weight', 'layer1.*'),
+        lacks=('layer*.eca.*', 'layer*.se.*'),
+    ),
+    _mmpretrain(lacks=(_POOL,)),
+    _mmpretrain(has=(_POOL, _FIRST_POOL)),
+    _mmpretrain(has=(_POOL,), lacks=(_FIRST_POOL,), extra=_FIRST_DOWNSAMPLE),
+    SourceFormat('mmdet', 'mmdet backbone', ('conv1.weight', _ECA), classifier=False),
+    SourceFormat('mmdet', 'mmdet backbone', ('stem.0.weight',)),
+)
+
+
+def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes = None) -> Dict[str, Any]:
+    """Read the arguments of the ``ECAResNet`` that these tensors belong to.
+
+    Args:
+        tensors: The tensors of the backbone under mmdet's names.
+        eca_kernel_sizes: Kernel sizes for a network without ECA; ``None`` for those of the depth.
+
+    Returns:
+        ``depth``, ``eca_kernel_sizes`` and what differs from the usual network of this depth.
+
+    Raises:
+        ValueError: If this is not a ResNet of four stages, the sizes differ within a stage, or
+            sizes are asked for although the file has its own.
+    """
+    bottleneck = 'layer1.0.conv3.weight' in tensors
+    blocks = _blocks(tensors, bottleneck)
+    depth = _depth(blocks, bottleneck)
+    arguments = dict(depth=depth, **_attention(tensors, depth, eca_kernel_sizes))
+    if blocks != ECAResNet.arch_settings[depth][1]:
+        arguments['stage_blocks'] = blocks
+    arguments.update(_stem(tensors))
+    if 'layer2.0.downsample.2.weight' in tensors:
+        arguments['avg_down'] = True
+    if bottleneck:
+        arguments.update(_widths(tensors, blocks))
+    return arguments
+
+
+def describe(backbone: Mapping[str, Any]) -> str:
+    """Describe the config of a backbone in words."""
+    own = dict(backbone)
+    if 'attention' in own:
+        name, shown = 'SE-ResNet', [f'attention={own["attention"]}']
+    else:
+        own['eca_kernel_sizes'] = ''.join(map(str, own['eca_kernel_sizes']))
+        name, shown = 'ECA-ResNet', [f'kernel sizes {own["eca_kernel_sizes"]}']
+        for variant, arguments in VARIANTS.items():
+            if own == dict(type='ECAResNet', **arguments):
+                return f'{name}-{backbone["depth"]} (timm {variant}), {shown[0]}'
+    usual = ('type', 'depth', 'eca_kernel_sizes', 'attention')
+    shown += [
+        f'{key}={"..." if key == "block_widths" else value}' for key, value in own.items() if key not in usual
+    ]
+    return f'{name}-{backbone["depth"]}, {", ".join(shown)}'
+
+
+def _blocks(tensors: Mapping[str, Tensor], bottleneck: bool) -> Tuple[int, ...]:
+    found = {(part.stage, part.block) for part in map(RESNET.split, tensors) if part and not part.prefix}
+    blocks = tuple(sum(stage == number for stage, _ in found) for number in range(1, 5))
+    if min(blocks) == 0 or max(blocks) > _MOST_BLOCKS:
+        kind = 'bottleneck' if bottleneck else 'basic'
+        raise ValueError(
+            f'not a ResNet of four stages: it has {blocks} {kind} blocks in layer1 to layer4; '
+            f'its names start like {sorted(tensors)[:3]}'
+        )
+    return blocks
+
+
+def _depth(blocks: Tuple[int, ...], bottleneck: bool) -> int:
+    """Return the depth with these blocks, or the common one that ``stage_blocks`` can turn into it."""
+    for depth, (block, usual) in ECAResNet.arch_settings.items():
+        if usual == blocks and (block.expansion == 4) == bottleneck:
+            return depth
+    return 50 if bottleneck else 18
+
+
+def _attention(tensors: Mapping[str, Tensor], depth: int, asked: KernelSizes) -> Dict[str, Any]:
+    found = stage_sizes(tensors, RESNET)
+    has_se = 'layer1.0.se.fc1.weight' in tensors
+    if asked is not None and (found or has_se):
+        raise ValueError(OWN_SIZES)
+    if has_se:
+        reduced, channels = _shape(tensors, 'layer1.0.se.fc1.weight')[:2]
+        has_bias = 'layer1.0.se.fc1.bias' in tensors
+        return dict(attention=dict(type='SELayer', ratio=channels // reduced, bias=has_bias))
+    if not found:
+        channels = [64 * 2**i * ECAResNet.arch_settings[depth][0].expansion for i in range(4)]
+        found = list(stage_kernel_sizes(asked, channels, RELEASED_KERNEL_SIZES[depth]))
+    return dict(eca_kernel_sizes=found)
+
+
+def _stem(tensors: Mapping[str, Tensor]) -> Dict[str, Any]:
+    if 'stem.0.weight' not in tensors:
+        width = _shape(tensors, 'conv1.weight')[0]
+        return {} if width == 64 else dict(stem_channels=width)
+    widths = tuple(_shape(tensors, f'stem.{index}.weight')[0] for index in (0, 3, 6))
+    if widths == (32, 32, 64):
+        return dict(deep_stem=True)
+    return dict(deep_stem=True, stem_channels=widths)
+
+
+def _widths(tensors: Mapping[str, Tensor], blocks: Tuple[int, ...]) -> Dict[str, Any]:
+    """Read the groups of a ResNeXt, or the widths of a network with unusual ones."""
+    width, inner = _shape(tensors, 'layer1.0.conv2.weight')[:2]
+    groups = width // inner
+    if groups > 1:
+        base_width = width // groups
+        return dict(groups=groups) if base_width == 4 else dict(groups=groups, base_width=base_width)
+    widths = tuple(
+        tuple(
+            tuple(_shape(tensors, f'layer{stage}.{block}.conv{i}.weight')[0] for i in (1, 2, 3))
+            for block in range(count)
+        )
+        for stage, count in enumerate(blocks, 1)
+    )
+    usual = [{(planes, planes, 4 * planes)} for planes in (64, 128, 256, 512)]
+    if [set(stage) for stage in widths] == usual:
+        return {}
+    named: List[Any] = [name for name, known in PRUNED_WIDTHS.items() if known == widths]
+    return dict(block_widths=named[0] if named else widths)
+
+
+def _shape(tensors: Mapping[str, Tensor], name: str) -> Tuple[int, ...]:
+    if name not in tensors:
+        raise ValueError(f"the file does not fit a ResNet: missing ['{name}']; is it the whole backbone?")
+    shape = tuple(tensors[name].shape)
+    if len(shape) != 4 or 0 in shape:
+        raise ValueError(f'{name} has shape {shape}, but is the weight of a 2D convolution in a ResNet')
+    return shape
+
+
+def _check_official(backbone: Mapping[str, Any]) -> None:
+    extras = {k: v for k, v in backbone.items() if k not in ('type', 'depth', 'eca_kernel_sizes')}
+    if extras or backbone['depth'] not in _OFFICIAL_DEPTHS:
+        raise ValueError(
+            f'the official networks have depths {_OFFICIAL_DEPTHS}, a 7x7 stem and strided convolutions as '
+            f'downsample; this one has depth {backbone["depth"]} and {", ".join(extras) or "no extras"}: '
+            'write it with --to timm or --to mmdet'
+        )
+
+
+def _check_timm(backbone: Mapping[str, Any]) -> None:
+    if 'stem_channels' in backbone and not backbone.get('deep_stem'):
+        raise ValueError(
+            f"a plain stem of {backbone['stem_channels']} channels: timm's has 64; write it with --to mmdet"
+        )
+
+
+RESNET = Family(
+    backbone=ECAResNet,
+    block=r'layer(\d+)\.\d+',
+    plain_layers=r'[a-z]+\d\w*|downsample',  # conv1, bn1 (gn1, ...), conv2_offset, downsample
+    stages=4,
+    read_arguments=read_arguments,
+    describe=describe,
+    attentions=('eca', 'se'),
+    sources=SOURCES,
+    targets={
+        'official': TargetFormat(((r'^', 'module.'),), _check_official),
+        'timm': TargetFormat(
+            (
+                (r'^(layer\d+\.\d+)\.eca\.', r'\1.se.'),
+                (r'^stem\.7\.', 'bn1.'),
+                (r'^stem\.', 'conv1.'),
+            ),
+            _check_timm,
+        ),
+    },
+    variants={**{str(depth): dict(depth=depth) for depth in ECAResNet.arch_settings}, **VARIANTS},
+)

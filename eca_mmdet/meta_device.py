@@ -1,0 +1,21 @@
+"""Build models without memory or initialisation, to read names and shapes from them."""
+
+from copy import deepcopy
+from typing import Any, Mapping
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+from torch import nn
+
+
+def build_on_meta(config: Mapping[str, Any], scope: str = 'mmdet') -> nn.Module:
+    """Build a registered model with all tensors on torch's meta device.
+
+    Args:
+        config: The config of the model; it is not changed.
+        scope: The registry scope in which the types of its parts are looked up first.
+    """
+    init_default_scope(scope)
+    with torch.device('meta'):
+        return MODELS.build(deepcopy(dict(config)))
