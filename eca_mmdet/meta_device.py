@@ -5,7 +5,7 @@ from typing import Any, Mapping
 
 import torch
 from mmdet.registry import MODELS
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 from torch import nn
 
 
@@ -16,6 +16,5 @@ def build_on_meta(config: Mapping[str, Any], scope: str = 'mmdet') -> nn.Module:
         config: The config of the model; it is not changed.
         scope: The registry scope in which the types of its parts are looked up first.
     """
-    init_default_scope(scope)
-    with torch.device('meta'):
+    with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
         return MODELS.build(deepcopy(dict(config)))

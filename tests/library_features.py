@@ -1,4 +1,4 @@
-"""Compares ECAResNet with other libraries' networks on the same weights; run by a test in its own process.
+"""Compare our backbones with other libraries' networks on the same weights; run by a test in its own process.
 
 Prints one JSON object: per network its parameters, what was recognised, and the largest error of
 the four features and the updated batch statistics, relative to the largest value of each.
@@ -12,10 +12,10 @@ import torchvision_operators  # noqa: F401  before torchvision, which the others
 # isort: split
 import timm
 import torchvision
+from mmengine.registry import MODELS
 from mmpretrain.models import ImageClassifier, ResNetV1d  # noqa: F401
 
-from eca_mmdet import ECAResNet
-from eca_mmdet.backbones import VARIANTS
+from eca_mmdet.backbones import FAMILIES
 from eca_mmdet.checkpoints import convert
 
 
@@ -39,8 +39,8 @@ def error(ours, theirs):
 
 
 @torch.no_grad()
-def compare(theirs, features, **arguments):
-    """Load the converted weights of ``theirs`` into an ``ECAResNet`` with ``arguments``.
+def compare(theirs, features, type='ECAResNet', **arguments):
+    """Load the converted weights of ``theirs`` into a backbone with ``arguments``.
 
     ``features`` returns the four features of ``theirs``.
     """
@@ -51,9 +51,10 @@ def compare(theirs, features, **arguments):
     if arguments.get('attention') == 'none':
         tensors = {key: value for key, value in tensors.items() if '.eca.' not in key}
     with torch.device('meta'):  # without initialisation
-        ours = ECAResNet(**arguments, norm_eval=False)
+        ours = MODELS.build(dict(type=type, **arguments, norm_eval=False))
     ours.to_empty(device='cpu').load_state_dict(tensors, strict=True)
-    classifier = [value for key, value in before.items() if 'fc.' in key]
+    names = dict(conversion.renamed)
+    classifier = [p for name, p in theirs.named_parameters() if names.get(name, name) not in tensors]
     result = dict(
         parameters=sum(p.numel() for p in theirs.parameters()),
         ours=sum(p.numel() for p in [*ours.parameters(), *classifier]),
@@ -64,21 +65,24 @@ def compare(theirs, features, **arguments):
         ours.train(mode == 'train')
         theirs.train(mode == 'train')
         result[mode] = error(ours(x), features(x))
-    own, after, names = ours.state_dict(), theirs.state_dict(), dict(conversion.renamed)
-    pairs = [(own.get(names.get(key, key)), value) for key, value in after.items() if 'running' in key]
-    counters = [(own.get(names.get(key, key)), value) for key, value in after.items() if 'batches' in key]
+    own, after = ours.state_dict(), theirs.state_dict()
+    both = [
+        (own[names.get(key, key)], value, key) for key, value in after.items() if names.get(key, key) in own
+    ]
+    pairs = [(own[name], value) for name, value in common if 'running' in name]
+    counters = [(own[name], value) for name, value in common if 'batches' in name]
     result['statistics'] = error(*zip(*pairs))
     result['counters'] = all(torch.equal(a, b) for a, b in counters)
     return result, before
 
 
-def compare_timm(name):
+def compare_timm(name, **config):
     torch.manual_seed(0)
     model = timm.create_model(name)
     result, before = compare(
         model,
         lambda x: model.forward_intermediates(x, indices=4, intermediates_only=True)[-4:],
-        **VARIANTS[name],
+        **config,
     )
     back = convert(before, target='timm').state_dict
     model.load_state_dict(back, strict=True)
@@ -104,7 +108,13 @@ def compare_mmpretrain():
     return compare(model, model.backbone, depth=50, deep_stem=True, avg_down=True, attention='none')[0]
 
 
-results = {name: compare_timm(name) for name in VARIANTS}
+results = {
+    name: compare_timm(name, type=family.name, **arguments)
+    for family in FAMILIES
+    for name, arguments in family.variants.items()
+    if timm.is_model(name)
+}
+results['seresnet50'] = compare_timm('seresnet50', depth=50, attention=dict(type='SELayer', bias=True))
 results['torchvision'] = compare_torchvision()
 results['mmpretrain'] = compare_mmpretrain()
 print(json.dumps(results))

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from eca_mmdet import ECAResNet
-from eca_mmdet.backbones import VARIANTS
+from eca_mmdet.backbones import FAMILIES, VARIANTS
 
 TESTS = Path(__file__).parents[1]
-NETWORKS = (*VARIANTS, 'torchvision', 'mmpretrain')
+TIMM = [name for family in FAMILIES for name in family.variants if name.startswith('eca')]
+NETWORKS = (*TIMM, 'seresnet50', 'torchvision', 'mmpretrain')
 # timm's own counts, classifier included; the first five as published with its weights.
 PARAMETERS = {
     'ecaresnet101d': 44568563,
@@ -51,7 +52,7 @@ def test_batch_statistics__after_a_training_step_equal_the_librarys(compared, na
     assert compared[name]['counters']
 
 
-@pytest.mark.parametrize('name', VARIANTS)
+@pytest.mark.parametrize('name', TIMM)
 def test_parameters__are_as_many_as_timms(compared, name):
     assert (
         compared[name]['ours']
@@ -60,12 +61,12 @@ def test_parameters__are_as_many_as_timms(compared, name):
     )
 
 
-@pytest.mark.parametrize('name', VARIANTS)
+@pytest.mark.parametrize('name', TIMM)
 def test_conversion__to_timm_gives_back_every_tensor(compared, name):
     assert compared[name]['back']
 
 
-@pytest.mark.parametrize('name', VARIANTS)
+@pytest.mark.parametrize('name', TIMM)
 def test_conversion__recognises_the_variant(compared, name):
     assert f'(timm {name})' in compared[name]['recognised']
 
@@ -73,6 +74,10 @@ def test_conversion__recognises_the_variant(compared, name):
 @pytest.mark.parametrize(
     ('name', 'recognised'),
     [
+        (
+            'seresnet50',
+            "timm's SE-ResNet: SE-ResNet-50, attention={'type': 'SELayer', 'ratio': 16, 'bias': True}",
+        ),
         ('torchvision', 'plain ResNet of torchvision or timm: ECA-ResNet-50, kernel sizes 3557, groups=32'),
         (
             'mmpretrain',
