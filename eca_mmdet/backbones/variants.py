@@ -2,7 +2,6 @@
 
 Source: ``timm/models/resnet.py`` and, for the two pruned networks (arXiv 2002.08258), the widths in
 ``timm/models/_pruned``. timm's ECA sizes follow eq. 12 on the unpruned channels: 5557 in all of them.
-``eca_resnet33ts`` and ``eca_resnext26ts`` are not here: another family, with another stem and SiLU.
 """
 
 _AVERAGE = dict(avg_down=True, eca_kernel_sizes='5557')
