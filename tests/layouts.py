@@ -4,6 +4,7 @@ import torch
 from reference import official_state_dict
 
 from eca_mmdet import ECAResNet
+from eca_mmdet.backbones import ECAByobNet
 
 STEM = {0: 'conv1.0', 1: 'conv1.1', 3: 'conv1.3', 4: 'conv1.4', 6: 'conv1.6', 7: 'bn1'}
 PRETRAIN_STEM = {0: '0.conv', 1: '0.bn', 3: '1.conv', 4: '1.bn', 6: '2.conv', 7: '2.bn'}
@@ -59,8 +60,34 @@ def official(**options):
     return official_state_dict(18, **options)
 
 
-def byob():
-    return {'stem.conv1.conv.weight': torch.zeros(1), 'stages.0.0.attn.conv.weight': torch.zeros(1, 1, 3)}
+BYOB_LAYERS = {
+    'conv1': 'conv1_1x1.conv', 'bn1': 'conv1_1x1.bn', 'conv2': 'conv2_kxk.conv', 'bn2': 'conv2_kxk.bn',
+    'conv3': 'conv3_1x1.conv', 'bn3': 'conv3_1x1.bn', 'downsample.0': 'shortcut.conv',
+    'downsample.1': 'shortcut.bn', 'eca_mid': 'attn',
+}  # fmt: skip
+BYOB_STEM = {0: 'conv1.conv', 1: 'conv1.bn', 3: 'conv2.conv', 4: 'conv2.bn', 6: 'conv3.conv', 7: 'conv3.bn'}
+
+
+def byob(variant='eca_resnet33ts'):
+    """Random weights of timm's ByobNet with its classifier."""
+    with torch.device('meta'):
+        shapes = ECAByobNet(variant).state_dict()
+    weights = {}
+    for name, value in shapes.items():
+        first, index, rest = name.split('.', 2)
+        if first == 'stem':
+            name = f'stem.{BYOB_STEM[int(index)]}.{rest}'
+        else:
+            layer, tensor = next((k, rest[len(k) :]) for k in BYOB_LAYERS if rest.startswith(f'{k}.'))
+            name = f'stages.{int(first[-1]) - 1}.{index}.{BYOB_LAYERS[layer]}{tensor}'
+        weights[name] = torch.rand(value.shape) if value.dim() else torch.tensor(7)
+    if variant == 'eca_resnet33ts':
+        weights['final_conv.conv.weight'] = torch.rand(1280, 1536, 1, 1)
+        for name in ('weight', 'bias', 'running_mean', 'running_var'):
+            weights[f'final_conv.bn.{name}'] = torch.rand(1280)
+        weights['final_conv.bn.num_batches_tracked'] = torch.tensor(7)
+        return {**weights, **classifier(1280, 'head.fc')}
+    return {**weights, **classifier(2048, 'head.fc')}
 
 
 def squeeze():

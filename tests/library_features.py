@@ -29,7 +29,7 @@ def randomize(model):
             for values, low in ((module.weight, 0.5), (module.bias, -0.5), (module.running_mean, -0.5)):
                 torch.nn.init.uniform_(values, low, low + 1)
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-            if name.endswith('bn3'):
+            if name.endswith(('bn3', 'conv3_1x1.bn')):
                 module.weight.data.mul_(0.1)
 
 
@@ -66,9 +66,8 @@ def compare(theirs, features, type='ECAResNet', **arguments):
         theirs.train(mode == 'train')
         result[mode] = error(ours(x), features(x))
     own, after = ours.state_dict(), theirs.state_dict()
-    both = [
-        (own[names.get(key, key)], value, key) for key, value in after.items() if names.get(key, key) in own
-    ]
+    after = {names.get(name, name): value for name, value in after.items()}
+    common = [(name, value) for name, value in after.items() if name in own]
     pairs = [(own[name], value) for name, value in common if 'running' in name]
     counters = [(own[name], value) for name, value in common if 'batches' in name]
     result['statistics'] = error(*zip(*pairs))
@@ -79,11 +78,14 @@ def compare(theirs, features, type='ECAResNet', **arguments):
 def compare_timm(name, **config):
     torch.manual_seed(0)
     model = timm.create_model(name)
-    result, before = compare(
-        model,
-        lambda x: model.forward_intermediates(x, indices=4, intermediates_only=True)[-4:],
-        **config,
-    )
+
+    def features(x):
+        if hasattr(model, 'stages'):  # ByobNet, whose last feature goes through one more convolution
+            x = model.stem(x)
+            return [x := stage(x) for stage in model.stages]
+        return model.forward_intermediates(x, indices=4, intermediates_only=True)[-4:]
+
+    result, before = compare(model, features, **config)
     back = convert(before, target='timm').state_dict
     model.load_state_dict(back, strict=True)
     result['back'] = all(torch.equal(back[key], value) for key, value in before.items())

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from layouts import backbone_weights, byob, detector, mmpretrain, official, plain, squeeze, timm
+from mmengine.registry import MODELS
 from reference import official_checkpoint
 from reference_mobilenet import official_state_dict as official_mobilenet
 
@@ -172,6 +173,20 @@ def test_se_resnet__converts_to_a_backbone_and_back(deep, bias):
     values_equal(convert(source, target='timm').state_dict, source)
 
 
+@pytest.mark.parametrize('variant', ['eca_resnet33ts', 'eca_resnext26ts'])
+def test_byobnet__converts_to_a_backbone_and_back(variant):
+    source = byob(variant)
+    conversion = convert(source)
+    assert conversion.backbone == dict(type='ECAByobNet', variant=variant, eca_kernel_sizes=[3, 5, 5, 5])
+    MODELS.build(conversion.backbone).load_state_dict(conversion.state_dict, strict=True)
+    values_equal(convert(source, target='timm').state_dict, source)
+    for prefix, form in (('', None), ('backbone.', None), ('backbone.', 'backbone-of-detector')):
+        wrapped = {f'{prefix}{name}': value for name, value in conversion.state_dict.items()}
+        again = convert(wrapped, form)
+        assert again.backbone == conversion.backbone
+        values_equal(again.state_dict, conversion.state_dict)
+
+
 def se_resnet():
     return timm(512, depth=18, attention='se')
 
@@ -184,7 +199,9 @@ def stage_blocks():
     ('make', 'options', 'message'),
     [
         (detector, {}, "a whole model .*source='backbone-of-detector'"),
-        (byob, {}, 'no known format'),
+        (byob, dict(eca_kernel_sizes='3333'), 'an attention of its own'),
+        (byob, dict(target='official'), 'ECAByobNet cannot be written for official, only for mmdet, timm'),
+        (lambda: {k: v for k, v in byob().items() if 'stages.3' not in k}, {}, 'only eca_resnet33ts, '),
         (squeeze, {}, "looks like SE-ResNet-18, .*missing .'layer1.0.se.fc2.weight'"),
         (lambda: {**official(), 'layer1.0.cbam.a': torch.zeros(1)}, {}, "'layer1.0.cbam.a', which"),
         (lambda: dict(a=torch.zeros(1)), {}, r"no known format: .*\['a'\]; known are official, timm"),

@@ -10,7 +10,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from eca_mmdet import ECAMobileNetV2, ECAResNet
+from eca_mmdet.backbones import FAMILIES
 from eca_mmdet.layers.roi_align import RoIAlign
 from eca_mmdet.mmdet1_boxes import _RoIAlign1x
 
@@ -21,9 +21,12 @@ DETECTORS = ('faster_rcnn', 'mask_rcnn', 'retinanet')
 RELEASED = [f'{detector}_ecanet{depth}_fpn_1x.py' for detector in DETECTORS for depth in DEPTHS]
 MOBILENET = ['faster_rcnn_ecamobilenetv2_fpn_1x.py', 'retinanet_ecamobilenetv2_fpn_1x.py']
 TIMM = [
-    f'timm/{detector}_ecaresnet{name}_fpn_1x.py'
+    f'timm/{detector}_{name}_fpn_1x.py'
     for detector in DETECTORS
-    for name in ('50d', '50t', '101d', 'light', '50d_pruned', '101d_pruned')
+    for name in (
+        *(f'ecaresnet{kind}' for kind in ('50d', '50t', '101d', 'light', '50d_pruned', '101d_pruned')),
+        *('eca_resnet33ts', 'eca_resnext26ts'),
+    )
 ]
 SIZES = {18: '3577', 34: '3357', 50: '3557', 101: '3357', 152: '3357'}
 
@@ -50,7 +53,7 @@ def test_config__trains_one_step_and_predicts(name):
     cfg = without_weights(Config.fromfile(ROOT / name))
     assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'FastCocoMetric'
     model = MODELS.build(cfg.model)
-    assert isinstance(model.backbone, ECAMobileNetV2 if name in MOBILENET else ECAResNet)
+    assert isinstance(model.backbone, tuple(family.backbone for family in FAMILIES))
     assert list(model.backbone.out_channels) == cfg.model.neck.in_channels
     heads = cfg.model.get('roi_head', cfg.model)
     classes, with_mask = heads.bbox_head.num_classes, 'mask_head' in heads
@@ -110,7 +113,7 @@ def test_timm_configs__follow_the_recipe_of_mmdets_strikes_back_configs(name):
         type='AdamW', lr=0.0001 if 'retinanet' in name else 0.0002, weight_decay=0.05
     )
     assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=16)
-    network = re.search(r'ecaresnet\w+(?=_fpn)', name)[0]
+    network = re.search(r'eca_?resne\w+(?=_fpn)', name)[0]
     assert cfg.model.backbone.init_cfg.checkpoint == f'weights/{network}.pth'
 
 

@@ -12,7 +12,7 @@ from mmengine.registry import MODELS
 from reference import official_checkpoint
 from reference_mobilenet import official_checkpoint as mobilenet_checkpoint
 
-from eca_mmdet.backbones import VARIANTS
+from eca_mmdet.backbones import BYOBNET, VARIANTS
 from eca_mmdet.checkpoints import convert
 from eca_mmdet.checkpoints.detector_configs import config_name
 
@@ -57,6 +57,8 @@ def converted(name, backbone):
         sizes = tuple(map(int, official[2]))
         return convert(official_checkpoint(int(official[1]), sizes=sizes)).state_dict
     network = Path(checkpoint).stem
+    if network in BYOBNET.variants:
+        return convert(layouts.byob(network)).state_dict
     return convert(layouts.timm(PRUNED.get(network, 2048), **VARIANTS[network])).state_dict
 
 
@@ -72,5 +74,5 @@ def test_converted_weights__load_strictly_into_the_backbone_of_every_config():
         except (ValueError, RuntimeError) as error:
             pytest.fail(f'{name}: {error}')
         loaded.append(name)
-    # 5 depths, MobileNetV2, 6 of timm, 6 detectors, 2 plain ResNets
-    assert len(loaded) == 20, loaded
+    # 5 depths, MobileNetV2, 8 of timm, 6 detectors, 2 plain ResNets
+    assert len(loaded) == 22, loaded

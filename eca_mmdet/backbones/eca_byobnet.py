@@ -1,0 +1,216 @@
+"""The ECA networks of timm's ByobNet: ``eca_resnet33ts`` and ``eca_resnext26ts``.
+
+They are ResNets with a tiered deep stem, SiLU and ECA before the last convolution of a block, on its
+inner channels. Source: timm 1.0.31, ``timm/models/byobnet.py``. The network is mmdet's ``ResNet`` with
+its state-dict names; ECA is ``layerN.M.eca_mid``.
+"""
+
+import re
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple, Union
+
+from mmdet.models.backbones import ResNet
+from mmdet.models.backbones.resnet import Bottleneck
+from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers import attention_config, sized_attention
+from .checked_weights import CheckedWeights
+from .family import CLASSIFIER, Family, SourceFormat, Table, TargetFormat, wrapped_format
+from .kernel_sizes import OWN_SIZES, KernelSizes, stage_kernel_sizes
+from .weights import stage_sizes
+from .widths import resize_stem
+
+STEM_CHANNELS = (24, 32, 64)
+_POSTFIX = '_mid'
+_NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+
+
+class Variant(NamedTuple):
+    """What tells the networks apart."""
+
+    blocks: Tuple[int, ...]
+    channels: Tuple[int, ...]  # output channels of the stages; the inner ones are a quarter
+    group_size: int  # channels of a group of the 3x3 convolutions; 0 for no groups
+    has_pool: bool  # max pooling after the stem; without it the stem's last convolution has stride 2
+
+
+VARIANTS = {
+    'eca_resnet33ts': Variant((2, 3, 3, 2), (256, 512, 1536, 1536), 0, has_pool=False),
+    'eca_resnext26ts': Variant((2, 2, 2, 2), (256, 512, 1024, 2048), 32, has_pool=True),
+}
+
+
+class SiLUBottleneck(Bottleneck):
+    """mmdet's ``Bottleneck`` with SiLU."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.relu = nn.SiLU(inplace=True)
+
+
+class SiLUGroupedBottleneck(GroupedBottleneck):
+    """mmdet's ``Bottleneck`` of ResNeXt with SiLU."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.relu = nn.SiLU(inplace=True)
+
+
+@MODELS.register_module()
+class ECAByobNet(CheckedWeights, ResNet):
+    """timm's ``eca_resnet33ts`` or ``eca_resnext26ts`` as a backbone.
+
+    Args:
+        variant: ``'eca_resnet33ts'`` or ``'eca_resnext26ts'``.
+        eca_kernel_sizes: As in ``ECAResNet``; ``None`` for the released sizes 3, 5, 5, 5, which are
+            those of eq. 12 (arXiv 1910.03151) on the inner channels.
+        attention: The layer in the place of ECA, as in ``ECAResNet``.
+        **kwargs: Other arguments of mmdet's ``ResNet``, such as ``frozen_stages`` or ``out_indices``.
+
+    Raises:
+        ValueError: If an argument has none of the allowed forms, or a checkpoint of another network
+            is loaded.
+
+    Example:
+        >>> backbone = ECAByobNet('eca_resnet33ts')
+        >>> [tuple(f.shape) for f in backbone(torch.rand(1, 3, 64, 64))]
+        [(1, 256, 16, 16), (1, 512, 8, 8), (1, 1536, 4, 4), (1, 1536, 2, 2)]
+    """
+
+    def __init__(
+        self,
+        variant: str,
+        eca_kernel_sizes: KernelSizes = None,
+        attention: Union[str, dict, None] = 'eca',
+        **kwargs,
+    ) -> None:
+        if variant not in VARIANTS:
+            raise ValueError(f'variant={variant!r}: allowed are {", ".join(map(repr, VARIANTS))}')
+        self.variant = VARIANTS[variant]
+        self.attention = attention_config(attention)
+        inner = [channels // 4 for channels in self.variant.channels]
+        self.eca_kernel_sizes = stage_kernel_sizes(
+            'adaptive' if eca_kernel_sizes is None else eca_kernel_sizes, inner
+        )
+        block = SiLUGroupedBottleneck if self.variant.group_size else SiLUBottleneck
+        self.arch_settings = {50: (block, self.variant.blocks)}  # mmdet looks the blocks up by depth
+        self._zero_init = kwargs.get('zero_init_residual', True) and not kwargs.get('init_cfg')
+        super().__init__(depth=50, deep_stem=True, stem_channels=STEM_CHANNELS[-1], plugins=(), **kwargs)
+
+    @property
+    def out_channels(self) -> Tuple[int, ...]:
+        """Channels of the features at ``out_indices``: the ``in_channels`` of a neck."""
+        return tuple(self.variant.channels[i] for i in self.out_indices)
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """Set the mode as mmdet does; return the module, as torch does."""
+        super().train(mode)
+        return self
+
+    def make_stage_plugins(self, plugins: Sequence[dict], stage_idx: int) -> List[dict]:
+        """Put the attention of a stage after the second convolution of its blocks."""
+        if self.attention is None:
+            return []
+        cfg = sized_attention(self.attention, self.eca_kernel_sizes[stage_idx])
+        return [dict(cfg=dict(cfg, postfix=_POSTFIX), position='after_conv2')]
+
+    def _make_stem_layer(self, in_channels: int, stem_channels: int) -> None:
+        super()._make_stem_layer(in_channels, stem_channels)
+        resize_stem(self.stem, STEM_CHANNELS)
+        for index in (2, 5, 8):
+            self.stem[index] = nn.SiLU(inplace=True)
+        if not self.variant.has_pool:
+            self.stem[6].stride = (2, 2)
+            self.maxpool = nn.Identity()
+
+    def make_res_layer(self, **kwargs) -> nn.Module:
+        """Build one stage."""
+        stage = len(self.res_layers)
+        planes = self.variant.channels[stage] // 4
+        kwargs.update(
+            inplanes=self.variant.channels[stage - 1] if stage else STEM_CHANNELS[-1], planes=planes
+        )
+        if self.variant.group_size:
+            groups = planes // self.variant.group_size
+            kwargs.update(groups=groups, base_width=self.variant.group_size, base_channels=planes)
+        if self._zero_init:  # as mmdet does in its own block classes
+            kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm3'))
+        return super().make_res_layer(**kwargs)
+
+
+def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes = None) -> Dict[str, Any]:
+    """Read the arguments of the ``ECAByobNet`` that these tensors belong to.
+
+    Raises:
+        ValueError: If it is none of ``VARIANTS``, or kernel sizes are asked for although it has its own.
+    """
+    if eca_kernel_sizes is not None:
+        raise ValueError(OWN_SIZES)
+    parts = [part for part in map(BYOBNET.split, tensors) if part and not part.prefix]
+    found = {(part.stage, part.block) for part in parts}
+    blocks = tuple(sum(stage == number for stage, _ in found) for number in range(1, 5))
+    for name, variant in VARIANTS.items():
+        width = _shape(tensors, 'layer1.0.conv2.weight')[1]
+        if variant.blocks == blocks and (variant.group_size or variant.channels[0] // 4) == width:
+            return dict(variant=name, eca_kernel_sizes=stage_sizes(tensors, BYOBNET))
+    raise ValueError(f'of ByobNet only {", ".join(VARIANTS)} convert; this network has {blocks} blocks')
+
+
+def describe(backbone: Mapping[str, Any]) -> str:
+    """Describe the config of a backbone in words."""
+    sizes = ''.join(map(str, backbone['eca_kernel_sizes']))
+    return f'ECA-ByobNet (timm {backbone["variant"]}), kernel sizes {sizes}'
+
+
+def _shape(tensors: Mapping[str, Tensor], name: str) -> Tuple[int, ...]:
+    if name not in tensors or tensors[name].dim() != 4:
+        raise ValueError(f'{name} is missing, or is not the weight of a 2D convolution')
+    return tuple(tensors[name].shape)
+
+
+def _modules() -> Iterator[Tuple[str, str]]:
+    """Yield timm's name and our name of every module with tensors; ``*`` is the number of a block."""
+    parts = ('conv', 'bn')
+    for number in (1, 2, 3):
+        yield from (
+            (f'stem.conv{number}.{part}', f'stem.{3 * number - 3 + i}') for i, part in enumerate(parts)
+        )
+    for stage in range(4):
+        theirs, ours = f'stages.{stage}.*', f'layer{stage + 1}.*'
+        for number, name in enumerate(('conv1_1x1', 'conv2_kxk', 'conv3_1x1'), 1):
+            yield from ((f'{theirs}.{name}.{part}', f'{ours}.{part}{number}') for part in parts)
+        yield from ((f'{theirs}.shortcut.{part}', f'{ours}.downsample.{i}') for i, part in enumerate(parts))
+        yield f'{theirs}.attn', f'{ours}.eca{_POSTFIX}'
+    yield 'head.fc', 'fc'
+
+
+def _table(pairs: Iterator[Tuple[str, str]]) -> Table:
+    return tuple(
+        (f'^{re.escape(old)}'.replace(r'\*', r'(\d+)') + r'\.', new.replace('*', r'\1') + '.')
+        for old, new in pairs
+    )
+
+
+BYOBNET = Family(
+    backbone=ECAByobNet,
+    block=r'layer(\d+)\.\d+',
+    plain_layers=r'[a-z]+\d\w*|downsample',
+    stages=4,
+    read_arguments=read_arguments,
+    describe=describe,
+    attentions=(f'eca{_POSTFIX}',),
+    eca=f'eca{_POSTFIX}',
+    sources=(
+        SourceFormat('timm', "timm's ByobNet", ('stages.0.0.attn.conv.weight',), table=_table(_modules())),
+        wrapped_format(f'layer1.0.eca{_POSTFIX}.conv.weight'),
+        SourceFormat('mmdet', 'mmdet backbone', (f'layer1.0.eca{_POSTFIX}.conv.weight',)),
+    ),
+    targets={'timm': TargetFormat(_table((ours, theirs) for theirs, ours in _modules()))},
+    # eca_resnet33ts has one more convolution between the backbone and the classifier.
+    classifier=(
+        *(f'final_conv.{name}' for name in ('conv.weight', *(f'bn.{n}' for n in _NORM))),
+        *CLASSIFIER,
+    ),
+    variants={name: dict(variant=name) for name in VARIANTS},
+)
