@@ -1,11 +1,13 @@
 """Convolutions on a CPU that are faster than oneDNN's, with the same values.
 
-Only processors without AVX-512 use them, and only for inputs in ``channels_last``. Large 3x3 convolutions use
+They are only used on processors without AVX-512, for inputs in ``channels_last``. Large 3x3 convolutions use
 Winograd's algorithm (``winograd.py``). The weight gradient of the others is computed in contiguous memory
-format. Measured on an AMD EPYC (Zen 3, AVX2, 2 threads) as ratio to oneDNN's time of a training step: 0.76 to
-0.93 for RetinaNet and Mask R-CNN, where neck and heads use them, and 0.87 for the Mask R-CNN of the nuclei
-dataset, whose backbone trains its norms. Next to folded norms they gained nothing, so these use oneDNN.
-Processors with AVX-512 were not measured.
+format.
+
+Measured on an AMD EPYC (Zen 3, AVX2, 2 threads), a training step takes 0.76 to 0.93 of the time with oneDNN
+for RetinaNet and Mask R-CNN, where neck and heads use these convolutions. It takes 0.87 of the time for Mask
+R-CNN on the nuclei dataset, where the backbone uses them too because its norms train. Convolutions with folded
+norms gained nothing and use oneDNN. Processors with AVX-512 were not measured.
 """
 
 from typing import Any, List, Optional, Sequence, Tuple

@@ -1,5 +1,6 @@
 """Hooks for the learning rate and for non-finite losses in real runs of a model with one layer."""
 
+import itertools
 import math
 
 import pytest
@@ -42,12 +43,12 @@ def build_runner(work_dir, values=(1.0,) * 4, lr=0.02, epochs=2, **options):
         or dict(optimizer=optimizer, **options.pop('wrapper', {})),
         param_scheduler=options.pop('param_scheduler', dict(type='MultiStepLR', milestones=[2], gamma=0.1)),
         custom_hooks=[dict(type='LearningRateHook'), dict(type='NonFiniteLossHook')],
-        experiment_name=f'run{next(_NUMBERS)}',
+        experiment_name=f'run{next(_RUN_NUMBERS)}',
         **options,
     )
 
 
-_NUMBERS = iter(range(10**6))
+_RUN_NUMBERS = itertools.count()  # mmengine needs a unique name for each run
 
 
 def read_logs(work_dir):

@@ -1,5 +1,7 @@
 """The weights of a checkpoint are verified after loading, in real runs of mmengine's Runner."""
 
+import itertools
+
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -24,7 +26,7 @@ class Detector(BaseModel):
         return dict(loss=value) if mode == 'loss' else [value]
 
 
-_NUMBERS = iter(range(10**6))
+_RUN_NUMBERS = itertools.count()  # mmengine needs a unique name for each run
 
 
 def build_runner(work_dir, hooks=(), model=None, **options):
@@ -41,7 +43,7 @@ def build_runner(work_dir, hooks=(), model=None, **options):
         test_cfg=dict(),
         test_evaluator=[],
         custom_hooks=[dict(type='LoadedWeightsHook'), *hooks],
-        experiment_name=f'weights{next(_NUMBERS)}',
+        experiment_name=f'weights{next(_RUN_NUMBERS)}',
         **options,
     )
 

@@ -1,4 +1,4 @@
-"""Train and test in bfloat16 on a CPU, where mmcv's operators do not support it."""
+"""Train and test in bfloat16 on a CPU, although mmcv's operators do not support it there."""
 
 import logging
 from typing import Any, List, Optional, Sequence
@@ -22,7 +22,9 @@ SLOW_BFLOAT16 = (
 
 @HOOKS.register_module()
 class AutocastHook(Hook):
-    """Run the convolutions of a detector in bfloat16, also where ``AmpOptimWrapper`` does not work.
+    """Run the convolutions of a detector in bfloat16, and mmcv's operators in float32.
+
+    On a CPU, ``AmpOptimWrapper`` fails because it runs mmcv's operators in bfloat16 too.
 
     After the first training iteration, or after a validation or test, the hook logs which parts of the
     detector computed in bfloat16.
