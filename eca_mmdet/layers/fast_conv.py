@@ -6,8 +6,8 @@ format.
 
 Measured on an AMD EPYC (Zen 3, AVX2, 2 threads), a training step takes 0.76 to 0.93 of the time with oneDNN
 for RetinaNet and Mask R-CNN, where neck and heads use these convolutions. It takes 0.87 of the time for Mask
-R-CNN on the nuclei dataset, where the backbone uses them too because its norms train. Convolutions with folded
-norms gained nothing and use oneDNN. Processors with AVX-512 were not measured.
+R-CNN on the nuclei dataset, where the backbone uses them too because its norms train. Convolutions with
+folded norms gained nothing and use oneDNN. Processors with AVX-512 were not measured.
 """
 
 from typing import Any, List, Optional, Sequence, Tuple

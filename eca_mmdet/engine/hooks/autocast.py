@@ -24,7 +24,7 @@ SLOW_BFLOAT16 = (
 class AutocastHook(Hook):
     """Run the convolutions of a detector in bfloat16, and mmcv's operators in float32.
 
-    On a CPU, ``AmpOptimWrapper`` fails because it runs mmcv's operators in bfloat16 too.
+    Use it on a CPU, where mmengine's ``AmpOptimWrapper`` does not work.
 
     After the first training iteration, or after a validation or test, the hook logs which parts of the
     detector computed in bfloat16.
