@@ -72,10 +72,10 @@ class _RoIAlign1x(RoIAlign):
         """How RoIs are divided and sampled."""
         return super().grid._replace(offset=0.0)
 
-    def on_any_device(self, features: Tensor, rois: Tensor) -> Tensor:
+    def forward_mmcv(self, features: Tensor, rois: Tensor) -> Tensor:
         """mmcv's operator on moved RoIs."""
         half_cell = 0.5 / self.spatial_scale
-        return super().on_any_device(features, rois + rois.new_tensor([0] + [half_cell] * 4))
+        return super().forward_mmcv(features, rois + rois.new_tensor([0] + [half_cell] * 4))
 
 
 @MODELS.register_module()

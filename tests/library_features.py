@@ -1,7 +1,7 @@
-"""Compare our backbones with other libraries' networks on the same weights; run by a test in its own process.
+"""Compare our backbones with the networks of other libraries on the same weights; a test runs this script.
 
-Prints one JSON object: per network its parameters, what was recognised, and the largest error of
-the four features and the updated batch statistics, relative to the largest value of each.
+It prints a JSON object with an entry per network: the number of parameters, the recognised format, and the
+largest errors of the four features and of the updated batch statistics, relative to their largest value.
 """
 
 import json
@@ -20,9 +20,9 @@ from eca_mmdet.checkpoints import convert
 
 
 def randomize(model):
-    """Give every norm random values (timm zeroes the last one of a block): no term vanishes.
+    """Set all norms to random values, so that no term vanishes; timm initialises some with zeros.
 
-    The last of a block stays small, or values and rounding errors grow from block to block.
+    The weight of the last norm of a block stays small, so that values do not grow from block to block.
     """
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -34,15 +34,22 @@ def randomize(model):
 
 
 def error(ours, theirs):
-    """Largest difference of two lists of tensors, relative to the largest value of each tensor."""
+    """Return the largest error in two lists of tensors, relative to the largest value of each tensor."""
     return max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(ours, theirs, strict=True))
 
 
 @torch.no_grad()
 def compare(theirs, features, type='ECAResNet', **arguments):
-    """Load the converted weights of ``theirs`` into a backbone with ``arguments``.
+    """Compare a network with one of our backbones that has the same weights.
 
-    ``features`` returns the four features of ``theirs``.
+    Args:
+        theirs: The network of the other library.
+        features: Function that computes its four features.
+        type: The class of our backbone.
+        **arguments: Its arguments.
+
+    Returns:
+        The results of the comparison, and the state_dict of ``theirs``.
     """
     randomize(theirs)
     before = {key: value.clone() for key, value in theirs.state_dict().items()}
@@ -65,12 +72,17 @@ def compare(theirs, features, type='ECAResNet', **arguments):
         ours.train(mode == 'train')
         theirs.train(mode == 'train')
         result[mode] = error(ours(x), features(x))
-    own, after = ours.state_dict(), theirs.state_dict()
-    after = {names.get(name, name): value for name, value in after.items()}
-    common = [(name, value) for name, value in after.items() if name in own]
-    pairs = [(own[name], value) for name, value in common if 'running' in name]
-    counters = [(own[name], value) for name, value in common if 'batches' in name]
-    result['statistics'] = error(*zip(*pairs))
+    our_tensors = ours.state_dict()
+    statistics, counters = [], []
+    for name, value in theirs.state_dict().items():
+        name = names.get(name, name)
+        if name not in our_tensors:
+            continue
+        if 'running' in name:
+            statistics.append((our_tensors[name], value))
+        elif 'batches' in name:
+            counters.append((our_tensors[name], value))
+    result['statistics'] = error(*zip(*statistics))
     result['counters'] = all(torch.equal(a, b) for a, b in counters)
     return result, before
 

@@ -1,31 +1,36 @@
-"""RoIAlign from its definition, one sample after the other, in Python's floats (float64)."""
+"""RoIAlign computed from its definition, one sample at a time, in float64."""
 
 import math
+from itertools import product
 
 import torch
 
 
 def plain_roi_align(shape, rois, grid, scale):
-    """The matrix that maps features as rows ``(N * H * W, C)`` to bins ``(R * bins, C)``."""
+    """Return the matrix that maps features ``(N * H * W, C)`` to pooled bins ``(R * bins, C)``.
+
+    Args:
+        shape: Shape of the features ``(N, C, H, W)``.
+        rois: Batch index and corners ``(R, 5)``.
+        grid: How RoIs are divided and sampled.
+        scale: Pixels of the features per pixel of the image.
+    """
     n, _, height, width = shape
     matrix = torch.zeros(len(rois) * grid.bins, n * height * width, dtype=torch.float64)
     for r, (image, *corners) in enumerate(rois.tolist()):
         x1, y1, x2, y2 = (corner * scale - grid.offset for corner in corners)
-        rows = _bins(y1, y2, grid.output_size[0], grid)
-        columns = _bins(x1, x2, grid.output_size[1], grid)
-        for p, ys in enumerate(rows):
-            for q, xs in enumerate(columns):
-                bin_ = (r * len(rows) + p) * len(columns) + q
-                for y in ys:
-                    for x in xs:
-                        for pixel, weight in _bilinear(y, x, height, width):
-                            place = int(image) * height * width + pixel
-                            matrix[bin_, place] += weight / (len(ys) * len(xs))
+        bins_y = _sample_positions(y1, y2, grid.output_size[0], grid)
+        bins_x = _sample_positions(x1, x2, grid.output_size[1], grid)
+        for b, (ys, xs) in enumerate(product(bins_y, bins_x)):
+            for y, x in product(ys, xs):
+                for pixel, weight in _bilinear(y, x, height, width):
+                    column = int(image) * height * width + pixel
+                    matrix[r * grid.bins + b, column] += weight / (len(ys) * len(xs))
     return matrix
 
 
-def _bins(start, end, count, grid):
-    """Positions of the samples of each bin along one axis."""
+def _sample_positions(start, end, count, grid):
+    """Return the positions of the samples of each bin along one axis."""
     side = max(end - start, grid.smallest_side)
     size = side / count
     samples = grid.sampling_ratio or math.ceil(size)
@@ -33,7 +38,7 @@ def _bins(start, end, count, grid):
 
 
 def _bilinear(y, x, height, width):
-    """Pixels around a position, with their weights; none for positions outside."""
+    """Return the pixels around a position with their weights; none if it is outside of the features."""
     if not (-1 <= y <= height and -1 <= x <= width):
         return []
     y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)

@@ -1,7 +1,7 @@
-"""An independent statement of ECA and of the official ECA-ResNet, in plain torch.
+"""Reference implementations of ECA and of the official ECA-ResNet in plain torch.
 
-Written from the paper and the format notes, as functions of a state dict; shares
-no code with the package or mmdet.
+They are functions of a state_dict, follow the paper and the format of the released weights, and share no code
+with the package or mmdet.
 """
 
 import torch
@@ -12,7 +12,7 @@ SIZES = {18: (3, 5, 7, 7), 34: (3, 3, 5, 7), 50: (3, 5, 5, 7), 101: (3, 3, 5, 7)
 
 
 def eca(x, weight):
-    """Paper, eq. 9, channel by channel: w_c = sigmoid(sum_j a_j y_(c + j - k // 2))."""
+    """Apply eq. 9 of the paper channel by channel: w_c = sigmoid(sum_j a_j y_(c + j - k // 2))."""
     n, channels = x.shape[:2]
     descriptor = x.sum((2, 3)) / (x.shape[2] * x.shape[3])
     coefficients = weight.flatten()
@@ -29,7 +29,7 @@ def eca(x, weight):
 
 
 def eca_fast(x, weight):
-    """The same by a banded matrix, for whole networks."""
+    """Compute the same as ``eca`` with a banded matrix, which is fast enough for whole networks."""
     channels, size = x.shape[1], weight.numel()
     band = torch.zeros(channels, channels, dtype=x.dtype)
     for j in range(size):
@@ -45,7 +45,7 @@ def batch_norm(x, w, name):
 
 
 def features(w, x, depth):
-    """Features after each stage of the official network in evaluation mode."""
+    """Compute the features after each stage of the official network in evaluation mode."""
     x = F.relu(batch_norm(F.conv2d(x, w['conv1.weight'], stride=2, padding=3), w, 'bn1'))
     x = F.max_pool2d(x, 3, 2, 1)
     outputs = []
@@ -59,13 +59,14 @@ def features(w, x, depth):
 
 
 def residual(w, x, name, stride, depth):
+    """Compute a residual block."""
     bottleneck, basic = ((1, 1, 0), (2, stride, 1), (3, 1, 0)), ((1, stride, 1), (2, 1, 1))
     convolutions = bottleneck if depth >= 50 else basic
     out = x
-    for index, step, padding in convolutions:
+    for index, conv_stride, padding in convolutions:
         if index > 1:
             out = F.relu(out)
-        out = F.conv2d(out, w[f'{name}.conv{index}.weight'], stride=step, padding=padding)
+        out = F.conv2d(out, w[f'{name}.conv{index}.weight'], stride=conv_stride, padding=padding)
         out = batch_norm(out, w, f'{name}.bn{index}')
     out = eca_fast(out, w[f'{name}.eca.conv.weight'])
     if f'{name}.downsample.0.weight' in w:
@@ -76,25 +77,23 @@ def residual(w, x, name, stride, depth):
 
 
 def official_state_dict(depth, sizes=None, dtype=torch.float32, prefix='module.'):
-    """Random weights under the names of the official release, classifier included."""
+    """Draw random weights with the names of the official release, including the classifier."""
     sizes = sizes or SIZES[depth]
     expansion = 4 if depth >= 50 else 1
     generator = torch.Generator().manual_seed(depth)
     w = {}
 
-    def conv(name, out, inner, k):
-        fan = inner * k * k
-        w[f'{name}.weight'] = (
-            torch.randn(out, inner, k, k, generator=generator, dtype=dtype) * (2 / fan) ** 0.5
-        )
+    def add_conv(name, out_channels, in_channels, k):
+        weight = torch.randn(out_channels, in_channels, k, k, generator=generator, dtype=dtype)
+        w[f'{name}.weight'] = weight * (2 / (in_channels * k * k)) ** 0.5
 
-    def norm(name, channels):
+    def add_norm(name, channels):
         for key, low in (('weight', 0.5), ('bias', -0.5), ('running_mean', -0.5), ('running_var', 0.5)):
             w[f'{name}.{key}'] = torch.rand(channels, generator=generator, dtype=dtype) + low
         w[f'{name}.num_batches_tracked'] = torch.tensor(5)
 
-    conv('conv1', 64, 3, 7)
-    norm('bn1', 64)
+    add_conv('conv1', 64, 3, 7)
+    add_norm('bn1', 64)
     inplanes = 64
     for stage, blocks in enumerate(LAYERS[depth]):
         planes = 64 * 2**stage
@@ -105,13 +104,13 @@ def official_state_dict(depth, sizes=None, dtype=torch.float32, prefix='module.'
             else:
                 shapes = ((planes, inplanes, 3), (planes, planes, 3))
             for index, shape in enumerate(shapes, 1):
-                conv(f'{name}.conv{index}', *shape)
-                norm(f'{name}.bn{index}', shape[0])
+                add_conv(f'{name}.conv{index}', *shape)
+                add_norm(f'{name}.bn{index}', shape[0])
             size = sizes[stage]
             w[f'{name}.eca.conv.weight'] = torch.randn(1, 1, size, generator=generator, dtype=dtype)
             if inplanes != planes * expansion:
-                conv(f'{name}.downsample.0', planes * expansion, inplanes, 1)
-                norm(f'{name}.downsample.1', planes * expansion)
+                add_conv(f'{name}.downsample.0', planes * expansion, inplanes, 1)
+                add_norm(f'{name}.downsample.1', planes * expansion)
             inplanes = planes * expansion
     w['fc.weight'] = torch.randn(1000, inplanes, generator=generator, dtype=dtype)
     w['fc.bias'] = torch.randn(1000, generator=generator, dtype=dtype)
@@ -119,7 +118,7 @@ def official_state_dict(depth, sizes=None, dtype=torch.float32, prefix='module.'
 
 
 def official_checkpoint(depth, **options):
-    """The whole file as ECANet's training script wrote it."""
+    """Build a whole checkpoint as saved by the training script of ECANet."""
     return dict(
         epoch=100,
         arch=f'eca_resnet{depth}',

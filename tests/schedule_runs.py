@@ -1,6 +1,6 @@
-"""Runs of schedules without a model, and random schedules for them.
+"""Simulate runs with learning rate schedules but without a model, and draw random schedules.
 
-Rates depend on nothing but the schedules, so a loop that steps them in mmengine's order is a run.
+Learning rates depend on the schedules only, so it is enough to step these in the order of mmengine.
 """
 
 from copy import deepcopy
@@ -20,48 +20,52 @@ LENGTH, EPOCHS = 5, 6
 
 
 class Run:
-    """What a schedule sees of mmengine's ``Runner``: optimizers, schedulers and the loop's counters."""
+    """The parts of mmengine's ``Runner`` that schedules use: optimizers, schedulers and counters."""
 
     auto_scale_lr, model, hooks = None, torch.nn.Identity(), [ParamSchedulerHook()]
 
-    def __init__(self, schedules, groups, optimizer='SGD', by_epoch=True, length=LENGTH, several=False):
+    def __init__(
+        self, schedules, groups, optimizer='SGD', by_epoch=True, length=LENGTH, two_optimizers=False
+    ):
         self.iter = self.epoch = 0
         self.train_loop = object.__new__(EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop)
         self.train_dataloader = Loader(length)
-        wrappers = [wrap(optimizer, groups) for _ in range(1 + several)]
-        built = [build(schedules, wrapper, length) for wrapper in wrappers]
+        wrappers = [build_optimizer(optimizer, groups) for _ in range(1 + two_optimizers)]
+        built = [build_schedulers(schedules, wrapper, length) for wrapper in wrappers]
         self.optim_wrapper, self.param_schedulers = wrappers[0], built[0]
-        if several:
+        if two_optimizers:
             self.optim_wrapper = OptimWrapperDict(a=wrappers[0], b=wrappers[1])
             self.param_schedulers = dict(a=built[0], b=built[1][::-1])
 
     @property
     def wrappers(self):
-        several = isinstance(self.optim_wrapper, OptimWrapperDict)
-        return list(self.optim_wrapper.values()) if several else [self.optim_wrapper]
+        if isinstance(self.optim_wrapper, OptimWrapperDict):
+            return list(self.optim_wrapper.values())
+        return [self.optim_wrapper]
 
     @property
     def schedulers(self):
-        several = isinstance(self.param_schedulers, dict)
-        return list(self.param_schedulers.values()) if several else [self.param_schedulers]
+        if isinstance(self.param_schedulers, dict):
+            return list(self.param_schedulers.values())
+        return [self.param_schedulers]
 
     def values(self):
-        """All hyperparameters of all groups."""
+        """Return the hyperparameters of all parameter groups."""
         groups = [group for wrapper in self.wrappers for group in wrapper.param_groups]
         return [{key: value for key, value in group.items() if key != 'params'} for group in groups]
 
     def train(self, until):
-        """Step as mmengine's loops and its ``ParamSchedulerHook`` do; the values before each iteration."""
-        seen = []
+        """Step like mmengine's loops and ``ParamSchedulerHook``; return the values before each iteration."""
+        values = []
         while self.iter < until:
-            seen.append(deepcopy(self.values()))
+            values.append(deepcopy(self.values()))
             self.step(by_epoch=False)
             self.iter += 1
-            is_border = self.iter % len(self.train_dataloader) == 0
-            if isinstance(self.train_loop, EpochBasedTrainLoop) and is_border:
+            is_end_of_epoch = self.iter % len(self.train_dataloader) == 0
+            if isinstance(self.train_loop, EpochBasedTrainLoop) and is_end_of_epoch:
                 self.step(by_epoch=True)
                 self.epoch += 1
-        return seen
+        return values
 
     def step(self, by_epoch):
         for schedulers in self.schedulers:
@@ -70,8 +74,10 @@ class Run:
                     scheduler.step()
 
     def checkpoint(self):
+        """Return the entries of a checkpoint that a resume uses."""
+        is_end_of_epoch = self.iter % len(self.train_dataloader) == 0
         info = dict(
-            epoch=self.epoch - (self.iter % len(self.train_dataloader) == 0),
+            epoch=self.epoch - is_end_of_epoch,
             max_epochs=EPOCHS,
             max_iters=EPOCHS * len(self.train_dataloader),
         )
@@ -85,7 +91,7 @@ class Run:
         )
 
     def resume(self, checkpoint):
-        """As ``Runner.resume`` does, between the same two calls of the hook."""
+        """Load a checkpoint and call the hook in the same order as ``Runner.resume``."""
         hook, checkpoint = LearningRateHook(), deepcopy(checkpoint)
         hook.before_run(self)
         hook.after_load_checkpoint(self, checkpoint)
@@ -99,6 +105,8 @@ class Run:
 
 
 class Loader:
+    """The parts of a data loader that the hook uses."""
+
     batch_size, batch_sampler = 2, None
 
     def __init__(self, length):
@@ -108,17 +116,16 @@ class Loader:
         return self.length
 
 
-def wrap(optimizer, groups):
+def build_optimizer(optimizer, groups):
     options = dict(SGD=dict(momentum=0.9), AdamW=dict())[optimizer]
     parameters = [dict(params=[torch.nn.Parameter(torch.zeros(1))], **group) for group in groups]
     return OptimWrapper(getattr(torch.optim, optimizer)(parameters, lr=0.02, **options))
 
 
-def build(schedules, wrapper, length):
-    end = {True: EPOCHS, False: EPOCHS * length}
+def build_schedulers(schedules, wrapper, length):
     return [
         PARAM_SCHEDULERS.build(
-            {'end': end[schedule['by_epoch']], **schedule},
+            {'end': EPOCHS if schedule['by_epoch'] else EPOCHS * length, **schedule},
             default_args=dict(optimizer=wrapper, epoch_length=length),
         )
         for schedule in deepcopy(schedules)
@@ -127,7 +134,7 @@ def build(schedules, wrapper, length):
 
 fraction = st.floats(0.01, 1).map(lambda x: round(x, 3))
 small = st.floats(0, 0.02).map(lambda x: round(x, 4))
-KINDS = dict(
+SCHEDULES = dict(
     Constant=dict(factor=fraction),
     Linear=dict(start_factor=fraction, end_factor=fraction),
     Exponential=dict(gamma=fraction),
@@ -143,19 +150,20 @@ KINDS = dict(
 
 @st.composite
 def schedule(draw):
-    kind = draw(st.sampled_from(sorted(KINDS)))
-    what = 'LR' if kind == 'OneCycle' else draw(st.sampled_from(['LR', 'LR', 'Momentum']))
-    drawn = {name: draw(values) for name, values in KINDS[kind].items()}
-    if kind == 'CosineRestart':
-        drawn['restart_weights'] = [1, draw(fraction)]
+    """Draw the config of a scheduler."""
+    name = draw(st.sampled_from(sorted(SCHEDULES)))
+    hyperparameter = 'LR' if name == 'OneCycle' else draw(st.sampled_from(['LR', 'LR', 'Momentum']))
+    options = {key: draw(values) for key, values in SCHEDULES[name].items()}
+    if name == 'CosineRestart':
+        options['restart_weights'] = [1, draw(fraction)]
     by_epoch = draw(st.booleans())
     begin = draw(st.integers(0, 3 if by_epoch else 15))
-    if draw(st.booleans()) or kind == 'QuadraticWarmup':
-        drawn['end'] = begin + draw(st.integers(1, 4 if by_epoch else 15))
+    if draw(st.booleans()) or name == 'QuadraticWarmup':
+        options['end'] = begin + draw(st.integers(1, 4 if by_epoch else 15))
     if by_epoch and draw(st.booleans()):
-        drawn['convert_to_iter_based'] = True
-    scope = 'mmdet.' if kind == 'QuadraticWarmup' else 'mmengine.'
-    return dict(type=f'{scope}{kind}{what}', by_epoch=by_epoch, begin=begin, **drawn)
+        options['convert_to_iter_based'] = True
+    scope = 'mmdet.' if name == 'QuadraticWarmup' else 'mmengine.'
+    return dict(type=f'{scope}{name}{hyperparameter}', by_epoch=by_epoch, begin=begin, **options)
 
 
 group = st.fixed_dictionaries(
@@ -171,8 +179,8 @@ setups = st.fixed_dictionaries(
 )
 
 
-def uninterrupted(schedules, length=LENGTH, **setup):
-    """The values before each iteration of a run, where mmengine can compute them at all."""
+def train_uninterrupted(schedules, length=LENGTH, **setup):
+    """Return the values before each iteration; skip the example if mmengine cannot compute them."""
     try:
         return Run(schedules, length=length, **setup).train(EPOCHS * length)
     except (ZeroDivisionError, ValueError):

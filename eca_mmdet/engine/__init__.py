@@ -1,4 +1,4 @@
-"""What takes part in a training run."""
+"""Hooks and other parts of a run."""
 
 from .autocast_regions import autocast_parts
 from .hooks.autocast import AutocastHook

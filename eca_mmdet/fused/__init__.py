@@ -1,4 +1,4 @@
-"""A faster forward pass for ECAResNet with the same values; see docs/fused.md."""
+"""A forward pass for ECAResNet that gives the same values with less memory traffic; see docs/fused.md."""
 
 from .forward import FusedForward
 

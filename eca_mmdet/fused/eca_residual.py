@@ -1,11 +1,13 @@
 r"""The tail of a residual block, :math:`\mathrm{relu}(z \cdot \mathrm{gate}(z) + \mathrm{identity})`.
 
-The gate is ECA's (arXiv 1910.03151, eq. 9). Left to autograd, this keeps ``z``, the product and the
-sum. Where the output is positive, ``z * gate = output - identity``. So the gradient of the gate's logit,
+The gate is ECA's (arXiv 1910.03151, eq. 9). Plain autograd saves ``z``, the product and the sum. This
+function saves only the output and the identity, which the first convolution of the block saves anyway.
+
+The backward pass needs :math:`\sum g z`, where :math:`g` is the gradient before the ReLU. Where the output
+is positive, ``z * gate = output - identity``; elsewhere :math:`g` is 0. So the gradient of the gate's logit,
 :math:`\mathrm{gate} (1 - \mathrm{gate}) \sum g z`, equals
-:math:`(1 - \mathrm{gate}) \sum g (\mathrm{output} - \mathrm{identity})`, with :math:`g` the gradient
-behind the ReLU. The block's first convolution keeps the identity anyway, so ``z`` is not kept, and the
-output overwrites it. In half precision the difference would lose digits, and ``z`` is kept.
+:math:`(1 - \mathrm{gate}) \sum g (\mathrm{output} - \mathrm{identity})`. The output can therefore overwrite
+``z``. In half precision the difference would lose digits, so ``z`` is saved instead of the identity.
 """
 
 from typing import Any, Optional, Tuple
@@ -16,8 +18,8 @@ from torch import Tensor
 
 from ..layers.eca import ECALayer
 from . import tail_torch
-from .conv_norm import first_derivative
-from .memory_format import match
+from .conv_norm import first_derivatives_only
+from .memory_format import match_memory_format
 
 
 def eca_residual(
@@ -25,59 +27,65 @@ def eca_residual(
 ) -> Tensor:
     """Compute ``relu(layer(z) + identity)``.
 
-    ``z`` and the identity are ``(N, C, H, W)``. ``overwrite`` says that ``z`` is safe to overwrite in
-    place, ``triton`` that the Triton kernels run where they take such a tensor.
+    Args:
+        z: Features before the attention ``(N, C, H, W)``.
+        identity: Features of the shortcut ``(N, C, H, W)``.
+        layer: The attention.
+        overwrite: Whether ``z`` is safe to overwrite in place.
+        triton: Whether to use the Triton kernels for tensors that they support.
     """
-    kernel = layer.conv.weight
     if z.dtype != identity.dtype:
-        z, identity = (t.to(torch.promote_types(z.dtype, identity.dtype)) for t in (z, identity))
-    passes = tail_torch
+        dtype = torch.promote_types(z.dtype, identity.dtype)
+        z, identity = z.to(dtype), identity.to(dtype)
+    tail = tail_torch
     if triton:
-        from . import tail_triton  # Triton is there with torch for CUDA only
+        from . import tail_triton  # only builds of torch for CUDA come with Triton
 
-        passes = tail_triton if tail_triton.takes(z) else tail_torch
-    return _ECAResidual.apply(z, identity, kernel, overwrite, passes)
+        if tail_triton.is_supported(z):
+            tail = tail_triton
+    return _ECAResidual.apply(z, identity, layer.conv.weight, overwrite, tail)
 
 
-def _gate(z: Tensor, kernel: Tensor) -> Tuple[Tensor, Tensor]:
-    """Return the gate ``(N, C, 1, 1)`` in the type of ``z`` and the means ``(N, C)`` in the kernel's."""
-    mean = z.mean((2, 3), dtype=kernel.dtype)
+def _gate(z: Tensor, weight: Tensor) -> Tuple[Tensor, Tensor]:
+    """Return the gate ``(N, C, 1, 1)`` in the dtype of ``z`` and the means ``(N, C)`` in the weight's."""
+    mean = z.mean((2, 3), dtype=weight.dtype)
     with torch.autocast(mean.device.type, enabled=False):
-        gate = torch.mv(_windows(mean, kernel), kernel.view(-1)).sigmoid()
+        gate = torch.mv(_neighbourhoods(mean, weight), weight.view(-1)).sigmoid()
     return gate.view(*mean.shape, 1, 1).to(z.dtype), mean
 
 
-def _windows(rows: Tensor, kernel: Tensor) -> Tensor:
-    """Return the neighbourhoods ``(N * C, k)`` of each channel of ``(N, C)``.
+def _neighbourhoods(rows: Tensor, weight: Tensor) -> Tensor:
+    """Return the ``k`` neighbours of each channel of ``(N, C)`` as rows ``(N * C, k)``.
 
-    torch's ``conv1d`` on a CPU takes a twelfth of a ResNet-50's training step at 2 x 320 x 480 (AMD
-    EPYC, Zen 5); this product takes next to nothing.
+    A product with these rows replaces torch's ``conv1d``. On a CPU, ``conv1d`` takes a twelfth of a
+    ResNet-50's training step at 2 x 320 x 480 (AMD EPYC, Zen 5); the time of the product is negligible.
     """
-    size = kernel.shape[-1]
+    size = weight.shape[-1]
     return F.pad(rows, (size // 2, size // 2)).unfold(1, size, 1).reshape(-1, size)
 
 
 class _ECAResidual(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z, identity, kernel, overwrite, passes) -> Tensor:
-        identity, ctx.passes = match(identity, z), passes
-        gate, mean = _gate(z, kernel)
-        ctx.keeps_z = z.dtype in (torch.float16, torch.bfloat16)
-        overwrite = overwrite and not ctx.keeps_z
-        out = passes.scale_add_relu(z, gate, identity, overwrite)
+    def forward(ctx: Any, z, identity, weight, overwrite, tail) -> Tensor:
+        identity, ctx.tail = match_memory_format(identity, z), tail
+        gate, mean = _gate(z, weight)
+        ctx.saves_z = z.dtype in (torch.float16, torch.bfloat16)
+        overwrite = overwrite and not ctx.saves_z
+        out = tail.scale_add_relu(z, gate, identity, overwrite)
         if overwrite:
             ctx.mark_dirty(z)
-        ctx.save_for_backward(z if ctx.keeps_z else identity, out, gate, mean, kernel)
+        ctx.save_for_backward(z if ctx.saves_z else identity, out, gate, mean, weight)
         return out
 
     @staticmethod
-    @first_derivative
+    @first_derivatives_only
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-        kept, out, gate, mean, kernel = ctx.saved_tensors
-        scales = gate if ctx.keeps_z else None
-        grad, sums, buffer = ctx.passes.mask_and_sum(match(grad, out), out, kept, scales)
-        grad_logit = sums.to(kernel.dtype) * (1 - gate[:, :, 0, 0].to(kernel.dtype))
-        grad_kernel = torch.mv(_windows(mean, kernel).t(), grad_logit.flatten()).view_as(kernel)
-        grad_mean = torch.mv(_windows(grad_logit, kernel), kernel.flatten().flip(0))
+        saved, out, gate, mean, weight = ctx.saved_tensors
+        grad = match_memory_format(grad, out)
+        grad_identity, sums, buffer = ctx.tail.mask_and_sum(grad, out, saved, gate if ctx.saves_z else None)
+        grad_logit = sums.to(weight.dtype) * (1 - gate[:, :, 0, 0].to(weight.dtype))
+        grad_weight = torch.mv(_neighbourhoods(mean, weight).t(), grad_logit.flatten()).view_as(weight)
+        grad_mean = torch.mv(_neighbourhoods(grad_logit, weight), weight.flatten().flip(0))
         shift = (grad_mean / (grad.shape[2] * grad.shape[3])).view_as(gate).to(gate.dtype)
-        return ctx.passes.scale_shift(grad, gate, shift, buffer), grad, grad_kernel, None, None
+        grad_z = ctx.tail.scale_shift(grad_identity, gate, shift, buffer)
+        return grad_z, grad_identity, grad_weight, None, None

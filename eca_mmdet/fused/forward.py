@@ -1,8 +1,8 @@
-"""The forward pass of a ResNet with ECA in fewer passes over memory, with the same values.
+"""A forward pass for a ResNet with ECA that reads and writes memory less often, with the same values.
 
-Frozen batch norms are folded into their convolutions, the tail of a block is one function with its own
-backward, and on a CPU the stages compute in channels_last. What is not recognised (``recognition.py``)
-takes the plain forward pass: a block, a stage, or the whole backbone.
+Frozen batch norms are folded into their convolutions. The block tail is one function with its own backward
+pass. On a CPU the stages compute in channels_last. Blocks, stages and whole backbones that
+``recognition.py`` does not support take the plain forward pass.
 """
 
 from typing import Callable, Optional, Tuple
@@ -19,13 +19,14 @@ from .eca_residual import eca_residual
 
 
 class FusedForward:
-    """Gives a ``ResNet`` of mmdet the fused forward pass; stands before it among the bases.
+    """Mixin that gives a ``ResNet`` of mmdet the fused forward pass; list it before ``ResNet`` in the bases.
 
     Attributes:
-        fast: Whether to use it.
-        channels_last: Whether to compute in channels_last. ``None`` computes so on a CPU and returns
-            contiguous features, as mmcv's operators read others wrongly. ``True`` also returns features
-            in channels_last; whatever reads them must take that.
+        fast: Whether to use the fused forward pass.
+        channels_last: Whether to compute in channels_last. With ``None``, the stages compute in channels_last
+            on a CPU but the features are contiguous, because operators of mmcv silently misread other
+            memory formats. With ``True``, the features are channels_last too; only use it if the modules
+            that read them support it.
         compiled: The compiled form of ``compilable_forward``, or ``None``.
         triton: Whether Triton kernels compute the block tails on CUDA.
     """
@@ -37,15 +38,17 @@ class FusedForward:
     basic_blocks: Tuple[type, ...] = recognition.BASIC_BLOCKS
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Map ``(N, 3, H, W)`` to the features at ``out_indices``."""
+        """Compute the features at ``out_indices`` of images ``(N, 3, H, W)``."""
         if is_observed():
             return super().forward(x)
-        # For inference on a CPU the fused pass is as fast, and compiling takes minutes.
+        # For inference on a CPU, the fused pass is as fast as the compiled one, which compiles for minutes.
         if self.compiled and (torch.is_grad_enabled() or x.device.type != 'cpu' or not self.fast):
             if self.fast:
                 self._log_path(x)
             return self.compiled(self, x)
-        stem = recognition.recognise_stem(self, x) if self.fast and recognition.takes_input(x) else ()
+        stem = ()
+        if self.fast and recognition.is_supported_input(x):
+            stem = recognition.recognise_stem(self, x)
         if not stem:
             return super().forward(x)
         self._log_path(x)
@@ -53,20 +56,22 @@ class FusedForward:
 
     def compilable_forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Compute the plain forward pass in the memory format of the fused one."""
-        outs = super().forward(self._inner_format(x))
+        outs = super().forward(self._to_inner_format(x))
         return outs if self.channels_last else tuple(out.contiguous() for out in outs)
 
     def _fused_forward(self, x: Tensor, stem: Tuple) -> Tuple[Tensor, ...]:
         image, outs = x, []
-        x = self._inner_format(x)
+        x = self._to_inner_format(x)
         for conv, norm in stem:
             x = conv_norm(x, conv, norm, relu=True)
         x = self.maxpool(x)
         for i, name in enumerate(self.res_layers):
             stage = getattr(self, name)
-            for module in stage if recognition.is_plain(stage, ResLayer) else [stage]:
-                parts = self._recognise(module, image) if recognition.continues(x, image) else None
-                if parts is None or (module.with_cp and x.requires_grad):  # checkpointing keeps less
+            for module in stage if recognition.is_unmodified(stage, ResLayer) else [stage]:
+                parts = None
+                if recognition.is_fused_result(x, image):
+                    parts = self._recognise(module, image)
+                if parts is None or (module.with_cp and x.requires_grad):  # checkpointing saves more memory
                     x = module(x.contiguous())
                 else:
                     x = self._fused_block(parts, x)
@@ -78,7 +83,7 @@ class FusedForward:
         return recognition.recognise_block(block, x, self.basic_blocks)
 
     def _fused_block(self, parts: recognition.BlockParts, x: Tensor) -> Tensor:
-        z = identity = self._inner_format(x)
+        z = identity = self._to_inner_format(x)
         for conv, norm in parts.convs[:-1]:
             z = conv_norm(z, conv, norm, relu=True)
         z = conv_norm(z, *parts.convs[-1])
@@ -91,20 +96,24 @@ class FusedForward:
             return (z + identity).relu_()
         return eca_residual(z, identity, parts.attention, overwrite=True, triton=self.triton)
 
-    def _inner_format(self, x: Tensor) -> Tensor:
+    def _to_inner_format(self, x: Tensor) -> Tensor:
         if self.channels_last or (self.channels_last is None and x.device.type == 'cpu'):
             return x.contiguous(memory_format=torch.channels_last)
         return x.contiguous()
 
     def _log_path(self, x: Tensor) -> None:
+        """Log once how many blocks the fused pass computes."""
         if getattr(self, '_logged', False):
             return
         self._logged = True
-        stages = [getattr(self, name) for name in self.res_layers]
-        blocks = [(recognition.is_plain(stage, ResLayer), block) for stage in stages for block in stage]
-        fused = [known and bool(self._recognise(block, x)) for known, block in blocks]
+        total = fused = 0
+        for stage in (getattr(self, name) for name in self.res_layers):
+            total += len(stage) if isinstance(stage, nn.Sequential) else 1
+            if recognition.is_unmodified(stage, ResLayer):
+                fused += sum(self._recognise(block, x) is not None for block in stage)
         MMLogger.get_current_instance().info(
-            f'{type(self).__name__}: fused forward pass in {sum(fused)} of {len(fused)} blocks '
-            f'(fast=False turns it off){", Triton kernels on CUDA" if self.triton else ""}'
+            f'{type(self).__name__}: fused forward pass in {fused} of {total} blocks '
+            f'(fast=False turns it off)'
+            f'{", Triton kernels on CUDA" if self.triton else ""}'
             f'{", compiled: the first steps are slow" if self.compiled else ""}'
         )

@@ -1,4 +1,7 @@
-"""The three passes of ``eca_residual`` over memory, in torch: the reference of ``tail_triton``."""
+"""The operations of ``eca_residual`` that read whole feature maps, in torch.
+
+``tail_triton`` implements the same functions; this module is its reference.
+"""
 
 from typing import Optional, Tuple
 
@@ -7,25 +10,41 @@ from torch import Tensor
 
 
 def scale_add_relu(z: Tensor, gate: Tensor, identity: Tensor, overwrite: bool) -> Tensor:
-    """``relu(z * gate + identity)`` for a gate ``(N, C, 1, 1)``, in the memory of ``z`` if allowed."""
+    """Compute ``relu(z * gate + identity)``, in place if ``overwrite`` is true.
+
+    Args:
+        z: Features ``(N, C, H, W)``.
+        gate: Gate ``(N, C, 1, 1)``.
+        identity: Features of the shortcut ``(N, C, H, W)``, in the memory format of ``z``.
+        overwrite: Whether to write the result to ``z``.
+    """
     out = torch.addcmul(identity, z, gate, out=z) if overwrite else torch.addcmul(identity, z, gate)
     return out.relu_()
 
 
 def mask_and_sum(
-    grad: Tensor, out: Tensor, kept: Tensor, gate: Optional[Tensor]
+    grad: Tensor, out: Tensor, saved: Tensor, gate: Optional[Tensor]
 ) -> Tuple[Tensor, Tensor, Optional[Tensor]]:
-    """Return the gradient behind the ReLU, the sums of its product with ``z * gate``, and a free buffer.
+    """Compute the backward pass of the ReLU, and the spatial sums that the gate's gradient needs.
 
-    All tensors are in the memory format of ``out``. ``kept`` is ``z`` if there is a gate, else the
-    identity, as ``z * gate = out - identity``. The sums ``(N, C)`` are in float32 or wider.
+    All feature maps are ``(N, C, H, W)`` in the memory format of ``out``.
+
+    Args:
+        grad: Gradient of ``out``.
+        out: Output of ``scale_add_relu``.
+        saved: ``z`` if ``gate`` is given, else the identity.
+        gate: Gate ``(N, C, 1, 1)``, or ``None`` to use ``z * gate = out - identity``.
+
+    Returns:
+        The gradient before the ReLU; its product with ``z * gate`` summed over positions ``(N, C)``, in
+        float32 or float64; and a tensor that ``scale_shift`` can overwrite, or ``None``.
     """
     grad = torch.ops.aten.threshold_backward(grad, out, 0)
-    buffer = out - kept if gate is None else kept * gate
-    kind = torch.promote_types(grad.dtype, torch.float32)
-    return grad, buffer.mul_(grad).sum((2, 3), dtype=kind), buffer
+    buffer = out - saved if gate is None else saved * gate
+    dtype = torch.promote_types(grad.dtype, torch.float32)
+    return grad, buffer.mul_(grad).sum((2, 3), dtype=dtype), buffer
 
 
 def scale_shift(grad: Tensor, gate: Tensor, shift: Tensor, buffer: Optional[Tensor]) -> Tensor:
-    """``grad * gate + shift`` for a gate and a shift ``(N, C, 1, 1)``, in the buffer if there is one."""
+    """Compute ``grad * gate + shift`` for a gate and a shift ``(N, C, 1, 1)``, in ``buffer`` if given."""
     return torch.addcmul(shift, grad, gate, out=buffer)

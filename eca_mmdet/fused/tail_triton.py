@@ -1,7 +1,7 @@
-"""The passes of ``tail_torch`` as Triton kernels, one kernel each; for CUDA.
+"""The functions of ``tail_torch`` as Triton kernels for CUDA, one kernel per function.
 
-Values are computed in float32 or wider, whatever type they are kept in. A program takes a tile of
-channels and positions of one image, long on the side that is contiguous in memory.
+Values are computed in float32 or float64, whatever the dtype of the tensors. A program processes a tile of
+channels and positions of one image. The tile is longer along the axis that is contiguous in memory.
 """
 
 import os
@@ -12,30 +12,36 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_STEPS = 8  # tiles that one program sums over
+_STEPS = 8  # tiles that one program of _mask_and_sum sums over
 
 
-def takes(x: Tensor) -> bool:
-    """Whether the kernels can read the tensor; Triton's interpreter reads those of the CPU."""
-    here = x.is_cuda or os.environ.get('TRITON_INTERPRET') == '1'
-    return here and (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last))
+def is_supported(x: Tensor) -> bool:
+    """Whether the kernels can read ``x``; Triton's interpreter also reads CPU tensors."""
+    is_on_device = x.is_cuda or os.environ.get('TRITON_INTERPRET') == '1'
+    return is_on_device and (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last))
 
 
 @triton.jit
 def _tile(
-    channels, positions, of_channel, of_position, first_position, WIDE: tl.constexpr, LONG: tl.constexpr
+    channels,
+    positions,
+    channel_stride,
+    position_stride,
+    first_position,
+    TILE_CHANNELS: tl.constexpr,
+    TILE_POSITIONS: tl.constexpr,
 ):
-    """Channels ``(WIDE,)``, elements ``(WIDE, LONG)`` of this program and which of them exist."""
-    channel = tl.program_id(1) * WIDE + tl.arange(0, WIDE)
-    position = first_position + tl.arange(0, LONG)
+    """Return the channels of this program's tile, the offsets of its elements, and which of them exist."""
+    channel = tl.program_id(1) * TILE_CHANNELS + tl.arange(0, TILE_CHANNELS)
+    position = first_position + tl.arange(0, TILE_POSITIONS)
     image = tl.program_id(0).to(tl.int64) * channels * positions
-    elements = image + channel[:, None] * of_channel + position[None, :] * of_position
-    return channel, elements, (channel < channels)[:, None] & (position < positions)[None, :]
+    offsets = image + channel[:, None] * channel_stride + position[None, :] * position_stride
+    return channel, offsets, (channel < channels)[:, None] & (position < positions)[None, :]
 
 
 @triton.jit
-def _of_channel(pointer, channel, channels):
-    """A value for each channel of this program's image, as a column."""
+def _load_per_channel(pointer, channel, channels):
+    """Load one value per channel of this program's image, as a column."""
     row = tl.program_id(0) * channels
     return tl.load(pointer + row + channel, mask=channel < channels, other=0)[:, None]
 
@@ -48,48 +54,52 @@ def _scale_add_relu(
     out,
     channels,
     positions,
-    of_channel,
-    of_position,
-    WIDE: tl.constexpr,
-    LONG: tl.constexpr,
+    channel_stride,
+    position_stride,
+    TILE_CHANNELS: tl.constexpr,
+    TILE_POSITIONS: tl.constexpr,
 ):
-    first = tl.program_id(2) * LONG
-    channel, at, exists = _tile(channels, positions, of_channel, of_position, first, WIDE, LONG)
-    scales = _of_channel(gate, channel, channels)
-    wide = scales.dtype
-    value = tl.load(z + at, mask=exists).to(wide) * scales + tl.load(identity + at, mask=exists).to(wide)
-    value = tl.where(value < 0, 0, value)  # a maximum would hide NaN
-    tl.store(out + at, value.to(out.dtype.element_ty), mask=exists)
+    first = tl.program_id(2) * TILE_POSITIONS
+    channel, offsets, exists = _tile(
+        channels, positions, channel_stride, position_stride, first, TILE_CHANNELS, TILE_POSITIONS
+    )
+    scale = _load_per_channel(gate, channel, channels)
+    value = tl.load(z + offsets, mask=exists).to(scale.dtype) * scale
+    value += tl.load(identity + offsets, mask=exists).to(scale.dtype)
+    value = tl.where(value < 0, 0, value)  # unlike tl.maximum, this propagates NaN
+    tl.store(out + offsets, value.to(out.dtype.element_ty), mask=exists)
 
 
 @triton.jit
 def _mask_and_sum(
     grad,
     out,
-    kept,
+    saved,
     gate,
     masked,
     sums,
     channels,
     positions,
-    of_channel,
-    of_position,
-    GATED: tl.constexpr,
+    channel_stride,
+    position_stride,
+    HAS_GATE: tl.constexpr,
     STEPS: tl.constexpr,
-    WIDE: tl.constexpr,
-    LONG: tl.constexpr,
+    TILE_CHANNELS: tl.constexpr,
+    TILE_POSITIONS: tl.constexpr,
 ):
-    wide = sums.dtype.element_ty
-    total = tl.zeros((WIDE,), dtype=wide)
-    channel = tl.program_id(1) * WIDE + tl.arange(0, WIDE)
+    dtype = sums.dtype.element_ty
+    total = tl.zeros((TILE_CHANNELS,), dtype=dtype)
+    channel = tl.program_id(1) * TILE_CHANNELS + tl.arange(0, TILE_CHANNELS)
     for step in range(STEPS):
-        first = (tl.program_id(2) * STEPS + step) * LONG
-        channel, at, exists = _tile(channels, positions, of_channel, of_position, first, WIDE, LONG)
-        result = tl.load(out + at, mask=exists, other=0).to(wide)
-        value = tl.load(kept + at, mask=exists, other=0).to(wide)
-        gradient = tl.where(result <= 0, 0, tl.load(grad + at, mask=exists, other=0).to(wide))
-        tl.store(masked + at, gradient.to(masked.dtype.element_ty), mask=exists)
-        value = value * _of_channel(gate, channel, channels) if GATED else result - value
+        first = (tl.program_id(2) * STEPS + step) * TILE_POSITIONS
+        channel, offsets, exists = _tile(
+            channels, positions, channel_stride, position_stride, first, TILE_CHANNELS, TILE_POSITIONS
+        )
+        result = tl.load(out + offsets, mask=exists, other=0).to(dtype)
+        value = tl.load(saved + offsets, mask=exists, other=0).to(dtype)
+        gradient = tl.where(result <= 0, 0, tl.load(grad + offsets, mask=exists, other=0).to(dtype))
+        tl.store(masked + offsets, gradient.to(masked.dtype.element_ty), mask=exists)
+        value = value * _load_per_channel(gate, channel, channels) if HAS_GATE else result - value
         total += tl.sum(gradient * value, axis=1)
     row = (tl.program_id(0) * tl.num_programs(2) + tl.program_id(2)) * channels
     tl.store(sums + row + channel, total, mask=channel < channels)
@@ -103,65 +113,71 @@ def _scale_shift(
     out,
     channels,
     positions,
-    of_channel,
-    of_position,
-    WIDE: tl.constexpr,
-    LONG: tl.constexpr,
+    channel_stride,
+    position_stride,
+    TILE_CHANNELS: tl.constexpr,
+    TILE_POSITIONS: tl.constexpr,
 ):
-    first = tl.program_id(2) * LONG
-    channel, at, exists = _tile(channels, positions, of_channel, of_position, first, WIDE, LONG)
-    scales, shifts = _of_channel(gate, channel, channels), _of_channel(shift, channel, channels)
-    value = tl.load(grad + at, mask=exists).to(scales.dtype) * scales + shifts
-    tl.store(out + at, value.to(out.dtype.element_ty), mask=exists)
+    first = tl.program_id(2) * TILE_POSITIONS
+    channel, offsets, exists = _tile(
+        channels, positions, channel_stride, position_stride, first, TILE_CHANNELS, TILE_POSITIONS
+    )
+    scale = _load_per_channel(gate, channel, channels)
+    value = tl.load(grad + offsets, mask=exists).to(scale.dtype) * scale
+    value += _load_per_channel(shift, channel, channels)
+    tl.store(out + offsets, value.to(out.dtype.element_ty), mask=exists)
 
 
-def _launch(kernel: Any, x: Tensor, *tensors: Optional[Tensor], **options: Any) -> None:
-    """Run a kernel in the tiles of ``x`` ``(N, C, H, W)``, whose order in memory all tensors have."""
-    channels, positions, rows = x.shape[1], x.shape[2] * x.shape[3], x.is_contiguous()
-    strides = (positions, 1) if rows else (1, channels)
+def _launch(kernel: Any, x: Tensor, *tensors: Optional[Tensor], **constants: Any) -> None:
+    """Run a kernel on tensors that all have the shape and memory format of ``x`` ``(N, C, H, W)``."""
+    channels, positions = x.shape[1], x.shape[2] * x.shape[3]
+    strides = (positions, 1) if x.is_contiguous() else (1, channels)
     with torch.cuda.device_of(x):
-        kernel[_programs(x, options.get('STEPS', 1))](
-            *tensors, channels, positions, *strides, **options, **_tile_of(x)
+        kernel[_launch_grid(x, constants.get('STEPS', 1))](
+            *tensors, channels, positions, *strides, **constants, **_tile_size(x)
         )
 
 
-def _tile_of(x: Tensor) -> Dict[str, int]:
+def _tile_size(x: Tensor) -> Dict[str, int]:
     if x.is_contiguous():
-        return dict(WIDE=1, LONG=min(1024, triton.next_power_of_2(x.shape[2] * x.shape[3])))
-    return dict(WIDE=min(128, triton.next_power_of_2(x.shape[1])), LONG=16)
+        positions = min(1024, triton.next_power_of_2(x.shape[2] * x.shape[3]))
+        return dict(TILE_CHANNELS=1, TILE_POSITIONS=positions)
+    return dict(TILE_CHANNELS=min(128, triton.next_power_of_2(x.shape[1])), TILE_POSITIONS=16)
 
 
-def _programs(x: Tensor, steps: int) -> Tuple[int, int, int]:
-    tile = _tile_of(x)
-    along = triton.cdiv(x.shape[2] * x.shape[3], tile['LONG'] * steps)
-    return len(x), triton.cdiv(x.shape[1], tile['WIDE']), along
+def _launch_grid(x: Tensor, steps: int) -> Tuple[int, int, int]:
+    """Return the number of programs along images, channels and positions."""
+    tile = _tile_size(x)
+    along_positions = triton.cdiv(x.shape[2] * x.shape[3], tile['TILE_POSITIONS'] * steps)
+    return len(x), triton.cdiv(x.shape[1], tile['TILE_CHANNELS']), along_positions
 
 
-def _flat(x: Tensor) -> Tensor:
+def _flatten(x: Tensor) -> Tensor:
     return x.flatten().to(torch.promote_types(x.dtype, torch.float32))
 
 
 def scale_add_relu(z: Tensor, gate: Tensor, identity: Tensor, overwrite: bool) -> Tensor:
-    """As ``tail_torch.scale_add_relu``."""
+    """See ``tail_torch.scale_add_relu``."""
     out = z if overwrite else torch.empty_like(z)
-    _launch(_scale_add_relu, z, z, _flat(gate), identity, out)
+    _launch(_scale_add_relu, z, z, _flatten(gate), identity, out)
     return out
 
 
 def mask_and_sum(
-    grad: Tensor, out: Tensor, kept: Tensor, gate: Optional[Tensor]
+    grad: Tensor, out: Tensor, saved: Tensor, gate: Optional[Tensor]
 ) -> Tuple[Tensor, Tensor, Optional[Tensor]]:
-    """As ``tail_torch.mask_and_sum``; there is no buffer."""
-    masked, (images, _, parts) = torch.empty_like(out), _programs(out, _STEPS)
-    kind = torch.promote_types(out.dtype, torch.float32)
-    sums = torch.empty(images, parts, out.shape[1], dtype=kind, device=out.device)
-    gated = dict(GATED=gate is not None, STEPS=_STEPS)
-    _launch(_mask_and_sum, out, grad, out, kept, None if gate is None else _flat(gate), masked, sums, **gated)
+    """See ``tail_torch.mask_and_sum``; no buffer is returned."""
+    images, _, parts = _launch_grid(out, _STEPS)
+    dtype = torch.promote_types(out.dtype, torch.float32)
+    masked, sums = torch.empty_like(out), out.new_empty(images, parts, out.shape[1], dtype=dtype)
+    gates = None if gate is None else _flatten(gate)
+    constants = dict(HAS_GATE=gate is not None, STEPS=_STEPS)
+    _launch(_mask_and_sum, out, grad, out, saved, gates, masked, sums, **constants)
     return masked, sums.sum(1), None
 
 
 def scale_shift(grad: Tensor, gate: Tensor, shift: Tensor, buffer: Optional[Tensor]) -> Tensor:
-    """As ``tail_torch.scale_shift``."""
+    """See ``tail_torch.scale_shift``."""
     out = torch.empty_like(grad) if buffer is None else buffer
-    _launch(_scale_shift, grad, grad, _flat(gate), _flat(shift), out)
+    _launch(_scale_shift, grad, grad, _flatten(gate), _flatten(shift), out)
     return out

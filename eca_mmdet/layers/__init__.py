@@ -1,4 +1,4 @@
-"""Attention layers, one family per file."""
+"""Attention layers, one family per file, and fast layers for CPUs."""
 
 from .attention import ATTENTIONS, attention_config, sized_attention
 from .cbam import CBAMLayer

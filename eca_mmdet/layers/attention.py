@@ -1,4 +1,4 @@
-"""The attentions that can stand at ECA's place in a block, by the names of the paper's comparison."""
+"""Attention layers that a block can use in place of ECA, by name."""
 
 from typing import Optional, Union
 
@@ -17,32 +17,32 @@ ATTENTIONS = {
     'cbam': dict(type='CBAMLayer'),
     'triplet': dict(type='TripletLayer'),
 }
-"""Name to layer config; ``'none'`` is the plain network."""
+"""Layer config by name; ``'none'`` builds the network without attention."""
 
 USE_KERNEL_SIZE = ('ECALayer', 'ECANSLayer')
-"""Layer types whose ``kernel_size`` a backbone sets stage by stage."""
+"""Layer types with a ``kernel_size`` that a backbone sets for each stage."""
 
 
 def sized_attention(attention: dict, kernel_size: int) -> dict:
-    """Give a layer config the stage's kernel size, if its layer has one and it states none."""
+    """Add the kernel size of a stage to a layer config, unless it sets one or its layer has none."""
     return {'kernel_size': kernel_size, **attention} if attention['type'] in USE_KERNEL_SIZE else attention
 
 
 def attention_config(attention: Union[str, dict, None]) -> Optional[dict]:
-    """Resolve an ``attention`` option to a layer config, or ``None`` for no attention.
+    """Return the layer config for an ``attention`` option, or ``None`` for no attention.
 
     Args:
         attention: A name of ``ATTENTIONS``, the config of a registered layer, or ``None``.
 
     Raises:
-        ValueError: If it is none of these.
+        ValueError: If ``attention`` is none of these.
     """
     if attention is None or (isinstance(attention, str) and attention in ATTENTIONS):
         config = ATTENTIONS[attention or 'none']
-        return config and dict(config)
+        return None if config is None else dict(config)
     if isinstance(attention, dict) and 'type' in attention:
         return dict(attention)
     raise ValueError(
-        f'attention={attention!r}: allowed are {", ".join(map(repr, ATTENTIONS))} and the config of a '
-        "registered layer, such as dict(type='ECALayer', kernel_size=5)"
+        f'attention={attention!r} is not supported; allowed are {", ".join(map(repr, ATTENTIONS))}, and the '
+        "config of a registered layer, such as dict(type='ECALayer', kernel_size=5)"
     )

@@ -1,8 +1,8 @@
 """Convolutional block attention module (CBAM).
 
-Paper: arXiv 1807.06521, eq. 1 to 3: a channel gate, then a spatial gate. The channel gate is built
-without biases: then ResNet-50 has 28,073,576 parameters, the 26.77 M (2^20) that the ECA-Net paper
-prints. CBAM's own code has biases (28,089,624; 26.79 M): ``bias=True``.
+Paper: arXiv 1807.06521, eq. 1 to 3: a channel gate, then a spatial gate. By default the channel gate has
+no biases. ResNet-50 then has 28,073,576 parameters, which are the 26.77 M (in units of 2^20) of the ECA-Net
+paper. CBAM's own code has biases (28,089,624 parameters, 26.79 M); use ``bias=True`` for these.
 """
 
 from mmengine.registry import MODELS
@@ -14,16 +14,16 @@ from .spatial_gate import SpatialGate
 
 @MODELS.register_module()
 class CBAMLayer(SELayer):
-    r"""Scales channels, then positions.
+    r"""Scale channels, then positions.
 
     .. math:: x' = x \cdot \sigma(F(\mathrm{GAP}(x)) + F(\mathrm{GMP}(x))), \quad
         y = x' \cdot \sigma(\mathrm{BN}(\mathrm{conv}_{7 \times 7}([\max_c x'; \mathrm{mean}_c x'])))
 
-    where ``F`` is the map of SE, the same for the average and the maximum.
+    where ``F`` is the map of SE, with the same weights for the average and the maximum.
 
     Args:
         in_channels: Number of channels ``C``.
-        ratio: Reduction of ``F``.
+        ratio: Reduction ratio of ``F``.
         bias: Whether ``F`` has biases.
 
     Raises:
@@ -37,7 +37,7 @@ class CBAMLayer(SELayer):
         self.spatial = SpatialGate()
 
     def gate(self, x: Tensor) -> Tensor:
-        """Channel weights ``(N, C, 1, 1)`` in (0, 1) of ``x`` ``(N, C, H, W)``."""
+        """Compute the channel weights ``(N, C, 1, 1)`` in (0, 1) for ``x`` ``(N, C, H, W)``."""
         average, maximum = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
         return (self.excite(average) + self.excite(maximum)).sigmoid()
 

@@ -1,9 +1,8 @@
 """Efficient channel attention (ECA).
 
-Paper: ECA-Net, arXiv 1910.03151. Section 3.2, eq. 9 gives the module (a 1D
-convolution of size k over the channel descriptor), section 3.3, eq. 12 the
-adaptive size. Nothing deviates; parameter names are those of the released
-weights (``conv.weight`` of shape ``(1, 1, k)``).
+Paper: ECA-Net, arXiv 1910.03151. Eq. 9 (section 3.2) defines the module: a 1D convolution of size ``k``
+over the channel descriptor. Eq. 12 (section 3.3) defines the adaptive size. The implementation follows both
+without deviations. Parameter names are those of the released weights (``conv.weight``, ``(1, 1, k)``).
 """
 
 import math
@@ -24,18 +23,18 @@ RELEASED_KERNEL_SIZES = {
 }
 """Kernel size per stage of the released ImageNet weights, by ResNet depth.
 
-26, 200 and 269 exist in timm only, whose sizes are those of eq. 12; its 50 and 101 too
-have ``(5, 5, 5, 7)``.
+Depths 26, 200 and 269 were released by timm only, with the sizes of eq. 12. timm's networks of depth 50 and
+101 have these sizes too, ``(5, 5, 5, 7)``.
 """
 
 
 def eca_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
-    """Adaptive kernel size, the odd number next to ``|log2(C)/gamma + b/gamma|``.
+    """Compute the adaptive kernel size, the odd integer next to ``|log2(C) / gamma + b / gamma|``.
 
     Args:
         channels: Number of channels ``C``, at least 1.
-        gamma: Slope of the mapping.
-        b: Offset of the mapping.
+        gamma: Divisor of the logarithm, positive.
+        b: Offset added to the logarithm.
 
     Returns:
         The kernel size: 3 for 64 channels, 5 for 128 to 1024, 7 for 2048.
@@ -43,8 +42,8 @@ def eca_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
     Raises:
         ValueError: If ``channels`` is below 1 or ``gamma`` is not positive.
 
-    Source: arXiv 1910.03151, eq. 12; an even size becomes the next odd one, as
-    in the authors' code.
+    Source: arXiv 1910.03151, eq. 12. As in the authors' code, the value is rounded down and an even
+    result is increased by one.
     """
     if channels < 1 or gamma <= 0:
         raise ValueError(f'channels must be >= 1 and gamma > 0, got channels={channels}, gamma={gamma}')
@@ -56,38 +55,37 @@ def check_kernel_size(size: object) -> int:
     """Return ``size`` if it is a positive odd ``int``.
 
     Raises:
-        ValueError: Otherwise, naming what was received and what is allowed.
+        ValueError: If it is not.
     """
     if isinstance(size, bool) or not isinstance(size, int) or size < 1 or size % 2 == 0:
-        raise ValueError(f'an ECA kernel size is a positive odd integer (1, 3, 5, 7, 9, ...), got {size!r}')
+        raise ValueError(f'an ECA kernel size must be a positive odd integer (1, 3, 5, ...), got {size!r}')
     return size
 
 
 @MODELS.register_module()
 class ECALayer(nn.Module):
-    r"""Scales each channel by a gate computed from its neighbours.
+    r"""Scale each channel by a gate that is computed from its neighbours.
 
     .. math:: y = x \cdot \sigma(\mathrm{C1D}_k(\mathrm{GAP}(x)))
 
-    Registered in mmengine's root registry under ``ECALayer``, so every backbone
-    of mmcv or mmdet with a ``plugins`` argument takes it:
-    ``plugins=[dict(cfg=dict(type='ECALayer'), position='after_conv3')]``.
+    The layer is registered in mmengine's root registry. So every backbone of mmdet with a ``plugins``
+    argument can use it: ``plugins=[dict(cfg=dict(type='ECALayer'), position='after_conv3')]``.
 
     Args:
-        in_channels: Number of channels ``C`` of the input ``(N, C, H, W)``. Only
-            needed for the adaptive size; the layer works for any ``C``.
+        in_channels: Number of channels ``C``. Only needed for the adaptive size; the layer itself accepts
+            inputs with any number of channels.
         kernel_size: Fixed odd size, or ``None`` for the adaptive size.
-        gamma: Slope of the adaptive size.
-        b: Offset of the adaptive size.
+        gamma: See ``eca_kernel_size``.
+        b: See ``eca_kernel_size``.
 
     Raises:
-        ValueError: If the size is not a positive odd integer, or neither
-            ``kernel_size`` nor ``in_channels`` is given.
+        ValueError: If the size is not a positive odd integer, or neither ``kernel_size`` nor
+            ``in_channels`` is given.
 
     Source: arXiv 1910.03151, eq. 9 and eq. 12.
     """
 
-    _abbr_ = 'eca'  # the attribute name mmcv gives a plugin, and that of the released weights
+    _abbr_ = 'eca'  # mmcv names the attribute after this; the released weights use the same name
 
     def __init__(
         self,
@@ -99,18 +97,18 @@ class ECALayer(nn.Module):
         super().__init__()
         if kernel_size is None:
             if in_channels is None:
-                raise ValueError('ECALayer needs kernel_size, or in_channels for the adaptive size')
+                raise ValueError('ECALayer needs kernel_size, or in_channels to compute the adaptive size')
             kernel_size = eca_kernel_size(in_channels, gamma, b)
         size = check_kernel_size(kernel_size)
         self.conv = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
 
     @property
     def kernel_size(self) -> int:
-        """Number of neighbouring channels that one gate looks at."""
+        """Number of channels from which one gate is computed."""
         return self.conv.kernel_size[0]
 
     def gate(self, x: Tensor) -> Tensor:
-        """Channel weights ``(N, C, 1, 1)`` in (0, 1) of ``x`` ``(N, C, H, W)``."""
+        """Compute the channel weights ``(N, C, 1, 1)`` in (0, 1) for ``x`` ``(N, C, H, W)``."""
         descriptor = x.mean((2, 3)).unsqueeze(1)  # (N, C, H, W) -> (N, 1, C)
         return self.conv(descriptor).sigmoid().transpose(1, 2).unsqueeze(-1)  # -> (N, C, 1, 1)
 

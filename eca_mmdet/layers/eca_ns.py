@@ -1,8 +1,8 @@
-"""ECA with weights of its own for each channel (ECA-NS, "not shared").
+"""ECA with separate weights for each channel (ECA-NS, "not shared").
 
-Paper: ECA-Net, arXiv 1910.03151, section 3.2, eq. 7: like ECA (eq. 9), but each channel weighs
-its ``k`` neighbours with its own coefficients. Nothing deviates; the weights have the authors'
-shape ``(C, 1, k)``.
+Paper: ECA-Net, arXiv 1910.03151, section 3.2, eq. 7. Unlike in ECA (eq. 9), each channel has its own ``k``
+weights. The implementation follows the paper without deviations; the weights have the shape ``(C, 1, k)`` of
+the authors' code.
 """
 
 from typing import Optional
@@ -16,7 +16,7 @@ from .eca import check_kernel_size, eca_kernel_size
 
 @MODELS.register_module()
 class ECANSLayer(nn.Module):
-    r"""Scales channel ``i`` by a gate from its ``k`` neighbours; ``k C`` parameters.
+    r"""Scale channel ``i`` by a gate that is computed from its ``k`` neighbours; ``k C`` parameters.
 
     .. math:: y_i = x_i \cdot \sigma(\sum_{j=1}^k w_i^j \, \mathrm{GAP}(x)_i^j)
 
@@ -36,7 +36,7 @@ class ECANSLayer(nn.Module):
         self.conv = nn.Conv1d(in_channels, in_channels, size, groups=in_channels, bias=False)
 
     def gate(self, x: Tensor) -> Tensor:
-        """Channel weights ``(N, C, 1, 1)`` in (0, 1) of ``x`` ``(N, C, H, W)``."""
+        """Compute the channel weights ``(N, C, 1, 1)`` in (0, 1) for ``x`` ``(N, C, H, W)``."""
         size = self.conv.kernel_size[0]
         neighbours = F.pad(x.mean((2, 3)), (size // 2, size // 2)).unfold(1, size, 1)  # -> (N, C, k)
         return self.conv(neighbours).sigmoid().unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""Whether something must see the modules and operators of torch that a faster function would replace."""
+"""Detect whether something records torch's modules and operators, which a fast function would hide."""
 
 import torch
 from torch.autograd import forward_ad
@@ -6,9 +6,10 @@ from torch.nn.modules.module import _has_any_global_hook
 
 
 def is_observed() -> bool:
-    """Whether a trace, a mode, a transform or a global hook must see the modules and operators.
+    """Whether a trace, a compiler, a mode, a transform or a global hook records modules and operators.
 
-    What this asks for is not public in torch; a torch that lacks it takes the plain pass.
+    This uses private functions of torch. If a version of torch lacks them, the result is ``True``, so that
+    callers use the plain operators.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.jit.is_scripting():
         return True

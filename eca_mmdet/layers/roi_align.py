@@ -1,12 +1,12 @@
 """RoIAlign (Mask R-CNN, arXiv 1703.06870) for CPUs, with mmcv's values and options.
 
-mmcv's CPU kernel visits every sample of every channel by itself, in one thread. Here the features are a
-table with one row of channels per pixel, and a bin is a weighted sum of rows, which
-``torch.nn.functional.embedding_bag`` computes. The backward pass is such a sum as well: that of the
-bins' gradients, for every pixel. See ``roi_taps.py`` for the pixels and the weights.
+mmcv's CPU kernel computes each sample of each channel separately, in one thread. Here the features are a
+table with one row of channels per pixel, and each bin is a weighted sum of rows. The sums are computed by
+``torch.nn.functional.embedding_bag``. In the backward pass, the gradient of each pixel is a weighted sum over
+the gradients of the bins that read it. ``roi_taps.py`` computes which pixels a bin reads, and their weights.
 
-Features are read in ``channels_last`` without a copy. Those in another memory format are converted,
-and output and gradients then are contiguous, as mmcv's are.
+Features in ``channels_last`` are read without a copy, and output and gradients are in ``channels_last`` too.
+Features in other memory formats are converted, and output and gradients are contiguous, as in mmcv.
 """
 
 from typing import List, Optional, Sequence
@@ -17,11 +17,11 @@ from mmcv import ops
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .roi_regions import Grid, chunks, regions_of
-from .roi_taps import Taps, taps_of
+from .roi_regions import Grid, build_regions, split_regions
+from .roi_taps import Taps, compute_taps
 
-SUMS_AT_ONCE = 2**20
-"""Numbers that are summed before they are written to the output, 4 MB that stay in the cache."""
+CHUNK_VALUES = 2**20
+"""Values computed before they are written to the output: 4 MB, which fit in the CPU cache."""
 
 
 def roi_align(
@@ -34,32 +34,32 @@ def roi_align(
     """Pool RoIs from one or several levels of features on the CPU.
 
     Args:
-        features: Each level's features ``(N, C, H, W)``, all of one floating type, in any memory format.
+        features: Features ``(N, C, H, W)`` of each level, with one dtype, in any memory format.
         rois: Batch index and corners ``(R, 5)`` in pixels of the image. They get no gradient.
-        scales: Cells per pixel of the image, for each level.
+        scales: Pixels of the features per pixel of the image, for each level.
         grid: How RoIs are divided and sampled.
-        levels: The level that each RoI is read from ``(R,)``; ``None`` for the first. The output is zero
+        levels: The level that each RoI is pooled from ``(R,)``; ``None`` for the first. The output is zero
             for RoIs of a level that does not exist.
 
     Returns:
-        Pooled features ``(R, C, *grid.output_size)`` in the features' type, and in ``channels_last`` if
+        Pooled features ``(R, C, *grid.output_size)`` in the dtype of the features, in ``channels_last`` if
         all levels are. Sums of bfloat16 and float16 features are computed in float32 and rounded once.
 
     Raises:
-        ValueError: If ``rois`` is not ``(R, 5)``, or a RoI is not finite, belongs to no image, or has a
-            negative side where ``grid`` does not widen it.
+        ValueError: If ``rois`` is not ``(R, 5)``, a RoI is not finite, belongs to no image, or has a
+            negative side although ``grid.smallest_side`` is 0, or features have no pixels.
     """
     if rois.dim() != 2 or rois.shape[1] != 5:
-        raise ValueError(f'RoIs must be (R, 5): image, x1, y1, x2, y2; got {tuple(rois.shape)}')
+        raise ValueError(f'rois must be (R, 5) (image, x1, y1, x2, y2), got {tuple(rois.shape)}')
     levels = rois.new_zeros(len(rois), dtype=torch.long) if levels is None else levels
     shapes = [x.shape for x in features]
     rois = rois.detach().to(_sum_dtype(features[0]))
-    regions = regions_of(rois, levels, shapes, list(scales), grid)
+    regions = build_regions(rois, levels, shapes, list(scales), grid)
     return _RoIAlign.apply(regions, len(rois), grid, *features)
 
 
 def is_supported(*features: Tensor) -> bool:
-    """Whether ``roi_align`` takes these features: plain CPU tensors that no trace or compiler records."""
+    """Whether ``roi_align`` supports these features: plain CPU tensors, outside traces and compilers."""
     if torch.jit.is_tracing() or torch.compiler.is_compiling():
         return False
     return all(
@@ -76,82 +76,85 @@ class _RoIAlign(torch.autograd.Function):
     @staticmethod
     def forward(ctx, regions, count, grid, *features):
         ctx.grid, ctx.dtype = grid, features[0].dtype
-        ctx.shapes, ctx.are_last = [x.shape for x in features], [_is_channels_last(x) for x in features]
-        ctx.parts = chunks(regions, grid)
+        ctx.shapes = [x.shape for x in features]
+        ctx.is_channels_last = [_is_channels_last(x) for x in features]
+        ctx.parts, ctx.taps = split_regions(regions, grid), None
         channels, dtype = features[0].shape[1], _sum_dtype(features[0])
-        make = torch.empty if len(regions.index) == count else torch.zeros
-        out = make(count, *grid.output_size, channels, dtype=ctx.dtype).permute(0, 3, 1, 2)
-        if not all(ctx.are_last):
-            out = make(count, channels, *grid.output_size, dtype=ctx.dtype)
+        allocate = torch.empty if len(regions.index) == count else torch.zeros
+        if all(ctx.is_channels_last):
+            out = allocate(count, *grid.output_size, channels, dtype=ctx.dtype).permute(0, 3, 1, 2)
+        else:
+            out = allocate(count, channels, *grid.output_size, dtype=ctx.dtype)
+        if not out.numel():
+            return out
         rows = out.permute(0, 2, 3, 1).view(count, grid.bins, channels)
-        tables = (
-            [_table(x.contiguous(memory_format=torch.channels_last), dtype) for x in features]
-            if out.numel()
-            else []
-        )
-        for part in ctx.parts if tables else ():
-            taps = taps_of(part, ctx.shapes, grid)
+        tables = [_to_table(x, dtype) for x in features]
+        for part in ctx.parts:
+            taps = compute_taps(part, ctx.shapes, grid)
             _pool(rows, tables, taps, grid.bins)
-        # A single part's taps are a tenth of the output. They are kept; those of more are made again.
-        ctx.taps = [taps] if len(ctx.parts) == 1 and tables and any(ctx.needs_input_grad) else None
+        # The taps of a single part take a tenth of the output's memory, so they are saved. With several
+        # parts, the backward pass computes them again.
+        if len(ctx.parts) == 1 and any(ctx.needs_input_grad):
+            ctx.taps = [taps]
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        dtype, channels = _sum_dtype(grad), grad.shape[1]
-        table = _table(grad, dtype)
+        needs_grad, channels = ctx.needs_input_grad[3:], grad.shape[1]
+        table = _to_table(grad, _sum_dtype(grad))
         sums: List[Optional[Tensor]] = [None] * len(ctx.shapes)
-        made = (taps_of(part, ctx.shapes, ctx.grid) for part in ctx.parts if channels)
-        for taps in ctx.taps or made:
+        for taps in ctx.taps or (compute_taps(part, ctx.shapes, ctx.grid) for part in ctx.parts if channels):
             for level, first, last in taps.levels:
-                if ctx.needs_input_grad[3 + level]:
+                if needs_grad[level]:
                     n, _, h, w = ctx.shapes[level]
-                    found = _pixel_sums(table, taps, first, last, n * h * w, ctx.grid.bins)
-                    sums[level] = found if sums[level] is None else sums[level].add_(found)
-        grads = []
-        for needed, rows, (n, c, h, w), is_last in zip(
-            ctx.needs_input_grad[3:], sums, ctx.shapes, ctx.are_last
-        ):
-            rows = table.new_zeros(n * h * w, c) if rows is None and needed else rows
-            x = rows.to(ctx.dtype).view(n, h, w, c).permute(0, 3, 1, 2) if needed else None
-            grads.append(x if is_last or not needed else x.contiguous())
+                    part_sums = _pixel_sums(table, taps, first, last, n * h * w, ctx.grid.bins)
+                    sums[level] = part_sums if sums[level] is None else sums[level].add_(part_sums)
+        grads = [None] * len(ctx.shapes)
+        for level, (n, c, h, w) in enumerate(ctx.shapes):
+            if needs_grad[level]:
+                rows = table.new_zeros(n * h * w, c) if sums[level] is None else sums[level]
+                grad_x = rows.to(ctx.dtype).view(n, h, w, c).permute(0, 3, 1, 2)
+                grads[level] = grad_x if ctx.is_channels_last[level] else grad_x.contiguous()
         return None, None, None, *grads
 
 
 def _pool(out: Tensor, tables: List[Tensor], taps: Taps, bins: int) -> None:
-    """Write the bins of each RoI to its row of ``out`` ``(R, bins, C)``."""
-    step = max(1, SUMS_AT_ONCE // out[0].numel())
-    bounds = taps.offsets[::bins].tolist()
+    """Compute the bins of each RoI and write them to its row of ``out`` ``(R, bins, C)``."""
+    step = max(1, CHUNK_VALUES // out[0].numel())
+    roi_offsets = taps.offsets[::bins].tolist()
     for level, first, last in taps.levels:
-        for a in range(first, last, step):
-            b = min(a + step, last)
-            part = slice(bounds[a], bounds[b])
-            offsets = taps.offsets[a * bins : b * bins + 1] - bounds[a]
-            found = _bags(tables[level], taps.pixels[part], taps.weights[part], offsets)
-            out[taps.index[a:b]] = found.view(b - a, *out.shape[1:]).to(out.dtype)
+        for start in range(first, last, step):
+            end = min(start + step, last)
+            chunk = slice(roi_offsets[start], roi_offsets[end])
+            offsets = taps.offsets[start * bins : end * bins + 1] - roi_offsets[start]
+            sums = _weighted_sums(tables[level], taps.pixels[chunk], taps.weights[chunk], offsets)
+            out[taps.index[start:end]] = sums.view(end - start, *out.shape[1:]).to(out.dtype)
 
 
 def _pixel_sums(grads: Tensor, taps: Taps, first: int, last: int, pixels: int, bins: int) -> Tensor:
-    """Gradient of a level's table ``(pixels, C)``: each pixel's sum over the bins that read it."""
-    bounds = taps.offsets[first * bins : last * bins + 1]
-    part = slice(int(bounds[0]), int(bounds[-1]))
-    read, order = taps.pixels[part].sort()
-    rows = (taps.index[first:last, None] * bins + torch.arange(bins)).to(read.dtype).flatten()
-    rows = rows.repeat_interleave(bounds.diff())[order]
-    offsets = bounds.new_zeros(pixels + 1)
-    torch.cumsum(read.bincount(minlength=pixels), 0, out=offsets[1:])
-    return _bags(grads, rows, taps.weights[part][order], offsets)
+    """Compute the gradient of a level's table ``(pixels, C)``.
+
+    The gradient of a pixel is the weighted sum of the gradients of the bins that read it.
+    """
+    bin_offsets = taps.offsets[first * bins : last * bins + 1]
+    level_taps = slice(int(bin_offsets[0]), int(bin_offsets[-1]))
+    sorted_pixels, order = taps.pixels[level_taps].sort()
+    rows = (taps.index[first:last, None] * bins + torch.arange(bins)).to(sorted_pixels.dtype).flatten()
+    rows = rows.repeat_interleave(bin_offsets.diff())[order]
+    offsets = bin_offsets.new_zeros(pixels + 1)
+    torch.cumsum(sorted_pixels.bincount(minlength=pixels), 0, out=offsets[1:])
+    return _weighted_sums(grads, rows, taps.weights[level_taps][order], offsets)
 
 
-def _bags(table: Tensor, rows: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
+def _weighted_sums(table: Tensor, rows: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
     return F.embedding_bag(
         rows, table, offsets, mode='sum', per_sample_weights=weights, include_last_offset=True
     )
 
 
-def _table(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Features ``(N, C, H, W)`` as rows ``(N * H * W, C)``, without a copy if they are ``channels_last``."""
+def _to_table(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return features ``(N, C, H, W)`` as ``(N * H * W, C)``, without a copy if in ``channels_last``."""
     x = x.detach().contiguous(memory_format=torch.channels_last)
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]).to(dtype)
 
@@ -165,11 +168,10 @@ def _is_channels_last(x: Tensor) -> bool:
 
 
 class RoIAlign(ops.RoIAlign):
-    """mmcv's ``RoIAlign``, by this module's function on a CPU.
+    """``mmcv.ops.RoIAlign`` with a faster implementation for CPUs.
 
-    Max pooling, ``use_torchvision``, other devices, traces and compilers get mmcv's operator, on
-    contiguous features. A detector's config gets this layer by its RoI extractor: see
-    ``FastRoIExtractor``.
+    Max pooling, ``use_torchvision``, other devices, traces and compilers use mmcv's operator on contiguous
+    features. To use this layer in the config of a detector, see ``FastRoIExtractor``.
     """
 
     @property
@@ -179,15 +181,15 @@ class RoIAlign(ops.RoIAlign):
         return Grid(self.output_size, self.sampling_ratio, offset, smallest)
 
     def is_supported(self, *features: Tensor) -> bool:
-        """Whether the CPU form computes what this layer stands for."""
+        """Whether ``roi_align`` supports the options of this layer and the features."""
         return self.pool_mode == 'avg' and not self.use_torchvision and is_supported(*features)
 
     def forward(self, input: Tensor, rois: Tensor) -> Tensor:
-        """Pool RoIs ``(R, 5)`` from features ``(N, C, H, W)``: ``(R, C, *output_size)``."""
+        """Pool RoIs ``(R, 5)`` from features ``(N, C, H, W)`` to ``(R, C, *output_size)``."""
         if self.is_supported(input):
             return roi_align([input], rois, [self.spatial_scale], self.grid)
-        return self.on_any_device(input.contiguous(), rois)
+        return self.forward_mmcv(input.contiguous(), rois)
 
-    def on_any_device(self, features: Tensor, rois: Tensor) -> Tensor:
-        """mmcv's operator on contiguous features."""
+    def forward_mmcv(self, features: Tensor, rois: Tensor) -> Tensor:
+        """Pool RoIs from contiguous features with mmcv's operator."""
         return super().forward(features, rois)

@@ -1,13 +1,13 @@
 """Squeeze-and-excitation (SE) and its variants without dimensionality reduction.
 
-Papers: SE, arXiv 1709.01507, eq. 2 to 4; the variants, ECA-Net, arXiv 1910.03151, section 3.1,
-eq. 2 to 5 and table 2. All are ``y = x * sigmoid(F(GAP(x)))`` and differ in the map ``F`` of the
-channel descriptor: none, a diagonal, a block-diagonal or a full matrix, or two with a ReLU
-between them.
+Papers: SE, arXiv 1709.01507, eq. 2 to 4; its variants, ECA-Net, arXiv 1910.03151, section 3.1, eq. 2 to 5
+and table 2. All compute ``y = x * sigmoid(F(GAP(x)))``. They differ in the map ``F`` of the channel
+descriptor: the identity, a diagonal matrix, a block-diagonal matrix, a full matrix, or two matrices with a
+ReLU between them.
 
-mmdet's ``SELayer`` has biases that cannot be turned off; the parameter counts of the ECA-Net
-paper are those of SE without them (``2 C^2 / r``; SENet-50 28,071,976). SE's own release has
-biases: ``bias=True``.
+By default ``F`` has no biases, as in the parameter counts of the ECA-Net paper (``2 C^2 / r``; 28,071,976 for
+SENet-50). The released weights of SE have biases; use ``bias=True`` for these. In mmdet's ``SELayer`` the
+biases cannot be turned off.
 """
 
 from typing import Optional
@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 
 class ChannelAttention(nn.Module):
-    """Scales each channel by the sigmoid of a map of the channel descriptor."""
+    """Scale each channel by a gate that is a function of the channel descriptor."""
 
     def excite(self, y: Tensor) -> Tensor:
-        """The map ``F`` of the descriptor ``(N, C, 1, 1)``; the identity unless overridden."""
+        """Apply the map ``F`` to the descriptor ``(N, C, 1, 1)``; the identity unless overridden."""
         return y
 
     def gate(self, x: Tensor) -> Tensor:
-        """Channel weights ``(N, C, 1, 1)`` in (0, 1) of ``x`` ``(N, C, H, W)``."""
+        """Compute the channel weights ``(N, C, 1, 1)`` in (0, 1) for ``x`` ``(N, C, H, W)``."""
         return self.excite(x.mean((2, 3), keepdim=True)).sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,14 +34,14 @@ class ChannelAttention(nn.Module):
 
 @MODELS.register_module()
 class SELayer(ChannelAttention):
-    r"""SE block, :math:`F(y) = W_2\,\mathrm{ReLU}(W_1 y)`, with ``2 C^2 / r`` parameters.
+    r"""SE block: :math:`F(y) = W_2\,\mathrm{ReLU}(W_1 y)`, with ``2 C^2 / r`` parameters.
 
-    Names and shapes are those of timm's SE-ResNets (``se.fc1.weight``, ``se.fc2.weight``).
+    Parameter names and shapes are those of timm's SE-ResNets (``se.fc1.weight``, ``se.fc2.weight``).
 
     Args:
         in_channels: Number of channels ``C``.
-        ratio: Reduction ``r``.
-        bias: Whether both maps have biases, ``C + C / r`` more parameters.
+        ratio: Reduction ratio ``r``.
+        bias: Whether both maps have biases, which adds ``C + C / r`` parameters.
 
     Raises:
         ValueError: If there are fewer channels than ``ratio``.
@@ -57,16 +57,16 @@ class SELayer(ChannelAttention):
         self.fc2 = nn.Conv2d(in_channels // ratio, in_channels, 1, bias=bias)
 
     def excite(self, y: Tensor) -> Tensor:
-        """Reduce, rectify and expand the descriptor ``(N, C, 1, 1)``."""
+        """Apply both maps to the descriptor ``(N, C, 1, 1)``."""
         return self.fc2(self.fc1(y).relu())
 
 
 @MODELS.register_module()
 class SEVar1Layer(ChannelAttention):
-    r"""SE-Var1, :math:`F(y) = y`: no parameters.
+    r"""SE-Var1: :math:`F(y) = y`, without parameters.
 
     Args:
-        in_channels: Not needed; mmcv gives it to every plugin.
+        in_channels: Ignored; mmcv passes it to every plugin.
     """
 
     _abbr_ = 'se_var1'
@@ -77,7 +77,7 @@ class SEVar1Layer(ChannelAttention):
 
 @MODELS.register_module()
 class SEGCLayer(ChannelAttention):
-    r"""SE-GC, :math:`F(y) = \mathrm{GC}_G(y)`: a matrix of ``G`` diagonal blocks, ``C^2 / G`` parameters.
+    r"""SE-GC: :math:`F(y) = \mathrm{GC}_G(y)`, a matrix of ``G`` diagonal blocks with ``C^2 / G`` parameters.
 
     Args:
         in_channels: Number of channels ``C``.
@@ -96,13 +96,13 @@ class SEGCLayer(ChannelAttention):
         self.conv = nn.Conv2d(in_channels, in_channels, 1, groups=groups, bias=False)
 
     def excite(self, y: Tensor) -> Tensor:
-        """Map the descriptor ``(N, C, 1, 1)`` group by group."""
+        """Apply the map to each group of channels of the descriptor ``(N, C, 1, 1)``."""
         return self.conv(y)
 
 
 @MODELS.register_module()
 class SEVar2Layer(SEGCLayer):
-    r"""SE-Var2, :math:`F(y) = w \odot y`: one weight a channel, ``C`` parameters.
+    r"""SE-Var2: :math:`F(y) = w \odot y`, with one weight per channel.
 
     Args:
         in_channels: Number of channels ``C``.
@@ -116,7 +116,7 @@ class SEVar2Layer(SEGCLayer):
 
 @MODELS.register_module()
 class SEVar3Layer(SEGCLayer):
-    r"""SE-Var3, :math:`F(y) = W y`: one full matrix, ``C^2`` parameters.
+    r"""SE-Var3: :math:`F(y) = W y`, a full matrix with ``C^2`` parameters.
 
     Args:
         in_channels: Number of channels ``C``.

@@ -1,7 +1,7 @@
 """Triplet attention: one gate for each pair of the axes channel, height and width.
 
-Paper: arXiv 2010.03045, section 3.2, eq. 1 to 5. The three branches share their input, so their
-average is the input times the average of the gates; nothing else deviates.
+Paper: arXiv 2010.03045, section 3.2, eq. 1 to 5. The paper averages three gated copies of the input. Here the
+input is multiplied by the average of the gates, which is the same.
 """
 
 from typing import Optional
@@ -14,10 +14,10 @@ from .spatial_gate import SpatialGate
 
 @MODELS.register_module()
 class TripletLayer(nn.Module):
-    r"""Computes :math:`y = x \cdot (g_{CW} + g_{HC} + g_{HW}) / 3`; 300 parameters.
+    r"""Compute :math:`y = x \cdot (g_{CW} + g_{HC} + g_{HW}) / 3`; 300 parameters.
 
     Args:
-        in_channels: Not needed; mmcv gives it to every plugin.
+        in_channels: Ignored; mmcv passes it to every plugin.
     """
 
     _abbr_ = 'triplet'

@@ -1,4 +1,4 @@
-"""What reads the features of RoIs from a pyramid."""
+"""Modules that pool the features of RoIs from a feature pyramid."""
 
 from .fast_roi_extractor import FastRoIExtractor
 

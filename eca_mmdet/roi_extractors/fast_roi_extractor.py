@@ -1,4 +1,4 @@
-"""mmdet's RoI extractor with the RoIAlign for CPUs."""
+"""mmdet's RoI extractor with a RoIAlign that is faster on CPUs."""
 
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -15,8 +15,8 @@ from ..layers.roi_align import RoIAlign, roi_align
 class FastRoIExtractor(SingleRoIExtractor):
     """``SingleRoIExtractor`` that pools RoIs with this package's ``RoIAlign``.
 
-    Values, arguments and checkpoints are those of mmdet's extractor. It is the default of this package's
-    configs. To use it in a config of your own::
+    Values, arguments and checkpoints are those of mmdet's extractor. The configs of this package use it. To
+    use it in another config::
 
         custom_imports = dict(imports=['eca_mmdet'], allow_failed_imports=False)
         model = dict(
@@ -26,8 +26,8 @@ class FastRoIExtractor(SingleRoIExtractor):
             )
         )
 
-    On a CPU all levels are pooled at once, without a copy of the output for each. A ``roi_layer`` of
-    another type, such as ``RoIPool``, is built and run as in mmdet.
+    On a CPU, all levels are pooled into one output, without a copy for each level. A ``roi_layer`` of another
+    type, such as ``RoIPool``, is built and run as in mmdet.
     """
 
     def build_roi_layers(self, layer_cfg: Dict[str, Any], featmap_strides: List[int]) -> nn.ModuleList:
@@ -39,18 +39,19 @@ class FastRoIExtractor(SingleRoIExtractor):
     def forward(
         self, feats: Tuple[Tensor, ...], rois: Tensor, roi_scale_factor: Optional[float] = None
     ) -> Tensor:
-        """Pool each RoI from the level of its size.
+        """Pool each RoI from the level that matches its size.
 
         Args:
-            feats: Features of each level ``(N, C, H, W)``.
+            feats: Features ``(N, C, H, W)`` of each level.
             rois: Batch index and corners ``(R, 5)`` in pixels of the image.
-            roi_scale_factor: Factor by which RoIs are enlarged, where there are several levels.
+            roi_scale_factor: Factor by which RoIs are enlarged. As in mmdet, it is ignored if there is only
+                one level.
 
         Returns:
             Pooled features ``(R, C, *output_size)``.
         """
         layers = list(self.roi_layers)[: len(feats)]
-        if not _pool_alike(layers) or not layers[0].is_supported(*feats):
+        if not _differ_in_scale_only(layers) or not layers[0].is_supported(*feats):
             return super().forward(feats, rois, roi_scale_factor)
         levels = None
         if len(feats) > 1:
@@ -61,13 +62,15 @@ class FastRoIExtractor(SingleRoIExtractor):
         return roi_align(feats, rois, [layer.spatial_scale for layer in layers], layers[0].grid, levels)
 
 
-def _pool_alike(layers: List[nn.Module]) -> bool:
-    """Whether the layers differ in the scale only, and a call of one is a call of its ``forward``."""
-    return all(
-        isinstance(layer, RoIAlign)
-        and (layer.grid, layer.pool_mode, layer.use_torchvision)
-        == (layers[0].grid, layers[0].pool_mode, layers[0].use_torchvision)
-        and not (layer._forward_hooks or layer._forward_pre_hooks)
-        and not (layer._backward_hooks or layer._backward_pre_hooks or 'forward' in vars(layer))
-        for layer in layers
-    )
+def _differ_in_scale_only(layers: List[nn.Module]) -> bool:
+    """Whether all layers are unmodified ``RoIAlign`` layers that differ in ``spatial_scale`` only."""
+    if not all(isinstance(layer, RoIAlign) and not _is_modified(layer) for layer in layers):
+        return False
+    options = [(layer.grid, layer.pool_mode, layer.use_torchvision) for layer in layers]
+    return all(other == options[0] for other in options)
+
+
+def _is_modified(layer: nn.Module) -> bool:
+    """Whether the layer has hooks or a patched ``forward``."""
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    return any(hooks) or 'forward' in vars(layer)

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 import torch
-from layouts import official, plain, timm
+from format_examples import official, plain, timm
 from mmdet.registry import MODELS
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope

@@ -5,7 +5,7 @@ import io
 
 import pytest
 import torch
-from pairs import X, assert_near, assert_same, assert_same_features, randomized
+from backbone_pairs import X, assert_near, assert_same, assert_same_features, randomized
 
 from eca_mmdet import ECAResNet
 from eca_mmdet.backbones import compiled

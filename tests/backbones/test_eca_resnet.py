@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from backbone_pairs import randomized
 from mmdet.models.backbones import ResNet
 from mmengine.registry import MODELS
-from pairs import randomized
 from reference import LAYERS, SIZES, features, official_state_dict
 from torch.nn.modules.batchnorm import _BatchNorm
 

@@ -4,9 +4,9 @@ import random
 
 import pytest
 import torch
+from format_examples import backbone_weights, official, plain, timm
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from layouts import backbone_weights, official, plain, timm
 from reference_mobilenet import official_state_dict as official_mobilenet
 
 from eca_mmdet.backbones import VARIANTS

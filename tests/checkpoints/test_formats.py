@@ -1,6 +1,6 @@
 import pytest
 import torch
-from layouts import backbone_weights, byob, detector, mmpretrain, official, plain, squeeze, timm
+from format_examples import backbone_weights, byob, detector, mmpretrain, official, plain, squeeze, timm
 from mmengine.registry import MODELS
 from reference import official_checkpoint
 from reference_mobilenet import official_state_dict as official_mobilenet

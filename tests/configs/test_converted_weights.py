@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import layouts
+import format_examples
 import pytest
 import torch
 from legacy_rules import SIZES, detector_1x
@@ -49,7 +49,9 @@ def converted(name, backbone):
         return {k[len(start) :]: v for k, v in conversion.state_dict.items() if k.startswith(start)}
     checkpoint = backbone.init_cfg.checkpoint
     if checkpoint.startswith('torchvision://'):  # as it is
-        weights = layouts.plain(depth=int(checkpoint.removeprefix('torchvision://resnet')), width=2048)
+        weights = format_examples.plain(
+            depth=int(checkpoint.removeprefix('torchvision://resnet')), width=2048
+        )
         return {key: value for key, value in weights.items() if not key.startswith('fc.')}
     if checkpoint == 'weights/eca_mobilenetv2_k13.pth':
         return convert(mobilenet_checkpoint()).state_dict
@@ -58,8 +60,8 @@ def converted(name, backbone):
         return convert(official_checkpoint(int(official[1]), sizes=sizes)).state_dict
     network = Path(checkpoint).stem
     if network in BYOBNET.variants:
-        return convert(layouts.byob(network)).state_dict
-    return convert(layouts.timm(PRUNED.get(network, 2048), **VARIANTS[network])).state_dict
+        return convert(format_examples.byob(network)).state_dict
+    return convert(format_examples.timm(PRUNED.get(network, 2048), **VARIANTS[network])).state_dict
 
 
 def test_converted_weights__load_strictly_into_the_backbone_of_every_config():

@@ -1,4 +1,4 @@
-"""bfloat16 in the parts of a detector that have it."""
+"""Parts of a detector compute in bfloat16 and return float32."""
 
 import copy
 
@@ -11,18 +11,18 @@ from mmdet.testing import demo_mm_inputs
 from eca_mmdet.apis import load_config
 from eca_mmdet.engine import autocast_parts
 
-SHAPES = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
+MASK_RCNN = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
 RETINANET = str(ROOT / 'configs/retinanet_ecanet18_fpn_1x.py')
 
 
-def detector(config):
+def build(config):
     torch.manual_seed(0)
     model = load_config(config).model
-    model.backbone.init_cfg = None  # not from ImageNet weights
+    model.backbone.init_cfg = None  # without ImageNet weights
     return MODELS.build(model).train()
 
 
-def losses_of(model):
+def compute_losses(model):
     classes = model.bbox_head.num_classes if hasattr(model, 'bbox_head') else 3
     torch.manual_seed(0)
     inputs = demo_mm_inputs(2, (3, 64, 96), num_items=[4, 4], num_classes=classes, with_mask=True)
@@ -33,17 +33,17 @@ def losses_of(model):
 
 @pytest.mark.parametrize(
     ('config', 'count', 'compared'),
-    [(SHAPES, 5, ['loss_rpn_cls', 'loss_rpn_bbox']), (RETINANET, 3, ['loss_cls', 'loss_bbox'])],
+    [(MASK_RCNN, 5, ['loss_rpn_cls', 'loss_rpn_bbox']), (RETINANET, 3, ['loss_cls', 'loss_bbox'])],
 )
-def test_parts__compute_in_bfloat16_and_give_float32(config, count, compared):
-    model = detector(config)
-    expected = losses_of(model)
+def test_parts__compute_in_bfloat16_and_return_float32(config, count, compared):
+    model = build(config)
+    expected = compute_losses(model)
     parts = autocast_parts(model)
     assert len(parts) == count
     inside, outside = [], []
     model.neck.lateral_convs[0].conv.register_forward_hook(lambda m, i, o: inside.append(o.dtype))
     model.neck.register_forward_hook(lambda m, i, o: outside.extend(t.dtype for t in o))
-    losses = losses_of(model)
+    losses = compute_losses(model)
     assert inside == [torch.bfloat16]
     assert set(outside) == {torch.float32}
     assert not torch.is_autocast_enabled('cpu')
@@ -53,26 +53,26 @@ def test_parts__compute_in_bfloat16_and_give_float32(config, count, compared):
     assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
 
 
-def test_copy__computes_with_its_own_weights():
-    model = detector(SHAPES)
+def test_copy__uses_its_own_weights():
+    model = build(MASK_RCNN)
     autocast_parts(model)
-    twin = copy.deepcopy(model).eval()
-    torch.nn.init.zeros_(twin.neck.fpn_convs[0].conv.weight)
+    model_copy = copy.deepcopy(model).eval()
+    torch.nn.init.zeros_(model_copy.neck.fpn_convs[0].conv.weight)
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        features, of_twin = model.eval().extract_feat(x)[0], twin.extract_feat(x)[0]
+        features, features_of_copy = model.eval().extract_feat(x)[0], model_copy.extract_feat(x)[0]
     assert features.abs().max() > 0
-    assert of_twin.abs().max() == 0
+    assert features_of_copy.abs().max() == 0
 
 
-def test_error_within_a_part__leaves_the_region():
-    model = detector(SHAPES)
+def test_error_in_a_part__disables_autocast():
+    model = build(MASK_RCNN)
     autocast_parts(model)
     with pytest.raises(RuntimeError):
         model.backbone(torch.randn(1, 4, 32, 32))
     assert not torch.is_autocast_enabled('cpu')
 
 
-def test_no_such_part__names_those_that_there_are():
-    with pytest.raises(ValueError, match='has none of the parts neck; it has 0'):
+def test_missing_part__is_an_error_that_lists_the_parts():
+    with pytest.raises(ValueError, match='has no parts named neck; it has 0'):
         autocast_parts(torch.nn.Sequential(torch.nn.ReLU()), ['neck'])

@@ -1,4 +1,4 @@
-"""Which parts of a detector compute in bfloat16, and what is said of those that do not."""
+"""The parts of a detector that compute in bfloat16 are found, and reported in the log."""
 
 import copy
 import dataclasses
@@ -23,7 +23,7 @@ from eca_mmdet.apis import load_config
 from eca_mmdet.engine import AutocastHook, autocast_parts
 from eca_mmdet.engine.autocast_regions import add_regions, to_float32
 
-SHAPES = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
+SMALL_MASK_RCNN = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
 
 
 @pytest.fixture(autouse=True)
@@ -32,19 +32,20 @@ def _scope():
         yield
 
 
-def small(name):
-    """A detector of mmdet's own configs with a small backbone and small heads."""
+def build_small(name):
+    """Build a detector of mmdet's configs with a small backbone and small heads."""
     path = Config._get_cfg_path(f'mmdet::{name}.py', '')[0]
-    model, shapes = Config.fromfile(path).model, load_config(SHAPES).model
+    model, small_model = Config.fromfile(path).model, load_config(SMALL_MASK_RCNN).model
     shrink(model)
-    model.update(backbone=shapes.backbone, neck={**shapes.neck, 'out_channels': 128})
+    model.update(backbone=small_model.backbone, neck={**small_model.neck, 'out_channels': 128})
     torch.manual_seed(0)
     return MODELS.build(model).train()
 
 
 def shrink(node):
-    """Fewer channels throughout, as the shapes config has them."""
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+    """Reduce the number of channels in a config, in place."""
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in items:
         if isinstance(value, (dict, list)):
             shrink(value)
         elif value == 256:
@@ -53,7 +54,7 @@ def shrink(node):
             node[key] = 64
 
 
-def losses(model):
+def compute_losses(model):
     torch.manual_seed(0)
     inputs = demo_mm_inputs(1, (3, 64, 64), num_items=[3], num_classes=80, with_mask=True, with_semantic=True)
     return model(**model.data_preprocessor(inputs, True), mode='loss')
@@ -63,7 +64,7 @@ CASCADE = [f'roi_head.{part}_head.{stage}' for part in ('bbox', 'mask') for stag
 
 
 @pytest.mark.parametrize(
-    ('config', 'own'),
+    ('config', 'expected_parts'),
     [
         ('cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco', CASCADE),
         ('ms_rcnn/ms-rcnn_r50_fpn_1x_coco', ['roi_head.mask_iou_head']),
@@ -71,65 +72,65 @@ CASCADE = [f'roi_head.{part}_head.{stage}' for part in ('bbox', 'mask') for stag
         ('cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco', ['rpn_head.stages.1']),
     ],
 )
-def test_default_parts__have_what_is_called_within_containers_and_all_of_it_computes(config, own):
-    model = small(config)
+def test_default_parts__include_the_children_of_containers_and_compute_in_bfloat16(config, expected_parts):
+    model = build_small(config)
     regions = add_regions(model)
-    assert {'backbone', 'neck', *own} <= {region.name for region in regions}
+    assert {'backbone', 'neck', *expected_parts} <= {region.name for region in regions}
     assert not any(region.has_run for region in regions)
-    losses(model)
+    compute_losses(model)
     assert all(region.has_run and region.has_bfloat16 for region in regions)
 
 
-def test_cascade__computes_in_bfloat16_within_the_heads_of_all_stages():
-    model = small('cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco')
+def test_heads_of_cascade_rcnn__compute_in_bfloat16_in_all_stages():
+    model = build_small('cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco')
     seen = []
     for head in model.roi_head.bbox_head:
         head.fc_cls.register_forward_hook(lambda m, i, out: seen.append(out.dtype))
     autocast_parts(model, ['roi_head.bbox_head'])
-    total = sum(sum(v) if isinstance(v, list) else v for k, v in losses(model).items() if 'loss' in k)
+    losses = compute_losses(model)
     assert seen == [torch.bfloat16] * 3
-    assert total.dtype is torch.float32
+    assert model.parse_losses(losses)[0].dtype is torch.float32
 
 
-class Parts(nn.Module):
-    """One part that is used, one that is not, and one with nothing to compute in bfloat16."""
+class Model(nn.Module):
+    """A model with a part that is used, one that is not, and one whose operations stay in float32."""
 
     def __init__(self):
         super().__init__()
-        self.used, self.unused, self.exact = nn.Linear(2, 2), nn.Linear(2, 2), nn.LayerNorm(2)
+        self.used, self.unused, self.in_float32 = nn.Linear(2, 2), nn.Linear(2, 2), nn.LayerNorm(2)
         self.heads = nn.ModuleDict(dict(a=nn.ModuleList([nn.Linear(2, 2)]), b=nn.Sequential(nn.Linear(2, 2))))
 
     def forward(self, x):
-        return self.exact(self.heads['a'][0](self.used(x)))
+        return self.in_float32(self.heads['a'][0](self.used(x)))
 
 
-def test_container__stands_for_the_entries_that_are_called():
-    assert autocast_parts(Parts(), ['heads', 'used']) == ['heads.a.0', 'heads.b', 'used']
+def test_container__is_expect_float32_by_its_callable_children():
+    assert autocast_parts(Model(), ['heads', 'used']) == ['heads.a.0', 'heads.b', 'used']
 
 
-def test_part_that_is_named_twice__has_one_region():
-    model = Parts()
+def test_part_given_twice__has_one_region():
+    model = Model()
     assert autocast_parts(model, ['heads', 'heads.a', 'heads.a.0']) == ['heads.a.0', 'heads.b']
     autocast_parts(model, ['heads.a'])
     assert len(model.heads['a'][0]._forward_hooks) == 1
 
 
-@pytest.mark.parametrize('parts', [['used', 'nothing'], ['nothing'], 'nothing', ['used.nothing', 'nothing']])
-def test_part_that_is_not_there__is_named(parts):
-    with pytest.raises(ValueError, match=r'none of the parts .*nothing; it has used, unused, exact, heads'):
-        autocast_parts(Parts(), parts)
+@pytest.mark.parametrize('parts', [['used', 'missing'], ['missing'], 'missing', ['used.missing', 'missing']])
+def test_missing_part__is_an_error(parts):
+    with pytest.raises(ValueError, match=r'no parts named .*missing; it has used, unused, in_float32, heads'):
+        autocast_parts(Model(), parts)
 
 
-def test_part_that_is_not_there__is_refused_before_any_region_is_added():
-    model = Parts()
-    with pytest.raises(ValueError, match='none of the parts nothing;'):
-        autocast_parts(model, ['used', 'nothing'])
+def test_missing_part__is_an_error_before_any_region_is_added():
+    model = Model()
+    with pytest.raises(ValueError, match='has no parts named missing;'):
+        autocast_parts(model, ['used', 'missing'])
     assert not model.used._forward_hooks
 
 
 @pytest.fixture
 def logged(monkeypatch):
-    """What is logged, by level."""
+    """The log messages, with their levels."""
     lines = []
     logger = MMLogger.get_instance('autocast')
     monkeypatch.setattr(logger, 'log', lambda level, message: lines.append((level, message)))
@@ -137,57 +138,57 @@ def logged(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ('point', 'when'),
+    ('call_hook', 'when'),
     [
         (lambda hook, runner: hook.after_train_iter(runner, 0), 'the first training iteration'),
         (lambda hook, runner: hook.after_test_epoch(runner), 'the test'),
         (lambda hook, runner: hook.after_val_epoch(runner), 'the validation'),
     ],
 )
-def test_hook__reports_what_computed_and_warns_of_what_did_not(logged, point, when, monkeypatch):
+def test_hook__reports_the_parts_in_bfloat16_and_warns_of_the_others(logged, call_hook, when, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX512')
-    hook, runner = AutocastHook(['used', 'unused', 'exact', 'heads.a']), SimpleNamespace(model=Parts())
+    hook, runner = AutocastHook(['used', 'unused', 'in_float32', 'heads.a']), SimpleNamespace(model=Model())
     hook.before_run(runner)
     assert logged == []
     runner.model(torch.ones(1, 2))
-    point(hook, runner)
-    point(hook, runner)
+    call_hook(hook, runner)
+    call_hook(hook, runner)
     assert logged == [
-        (20, 'bfloat16 in used, heads.a.0; the rest in float32'),
+        (20, 'bfloat16 in used, heads.a.0; float32 elsewhere'),
         (30, f'No bfloat16 in unused: not called in {when}'),
-        (30, 'No bfloat16 in exact: no operation that has one'),
+        (30, 'No bfloat16 in in_float32: none of its operations support it'),
     ]
 
 
 @pytest.mark.parametrize(('capability', 'count'), [('AVX2', 1), ('DEFAULT', 1), ('AVX512', 0), ('SVE256', 0)])
-def test_hook__warns_where_the_processor_has_no_fast_bfloat16(logged, monkeypatch, capability, count):
+def test_hook__warns_if_bfloat16_is_slow_on_the_processor(logged, monkeypatch, capability, count):
     monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
-    AutocastHook(['used']).before_run(SimpleNamespace(model=Parts()))
-    assert [level for level, text in logged if 'no fast bfloat16 for this processor' in text] == [30] * count
+    AutocastHook(['used']).before_run(SimpleNamespace(model=Model()))
+    assert [level for level, text in logged if 'bfloat16 is slow on this processor' in text] == [30] * count
 
 
-def test_hook__adds_nothing_a_second_time_where_one_runner_trains_and_tests():
-    hook, runner = AutocastHook(['used']), SimpleNamespace(model=Parts())
+def test_hook__adds_regions_once_if_a_runner_trains_and_tests():
+    hook, runner = AutocastHook(['used']), SimpleNamespace(model=Model())
     hook.before_run(runner)
     hook.before_run(runner)
     assert len(runner.model.used._forward_pre_hooks) == 1
 
 
-@pytest.mark.parametrize('copied', [copy.deepcopy, lambda model: ExponentialMovingAverage(model).module])
-def test_copy__has_regions_of_its_own(copied):
-    model = Parts()
+@pytest.mark.parametrize('copy_model', [copy.deepcopy, lambda model: ExponentialMovingAverage(model).module])
+def test_copy__has_its_own_regions(copy_model):
+    model = Model()
     regions = add_regions(model, ['used'])
-    twin = copied(model)
+    model_copy = copy_model(model)
     seen = []
-    twin.used.register_forward_hook(lambda m, i, out: seen.append(out.dtype), prepend=True)
-    twin(torch.ones(1, 2))
+    model_copy.used.register_forward_hook(lambda m, i, out: seen.append(out.dtype), prepend=True)
+    model_copy(torch.ones(1, 2))
     assert seen == [torch.bfloat16]
     assert not regions[0].has_run
 
 
 @pytest.mark.parametrize('config', ['dcn/faster-rcnn_r50-dconv-c3-c5', 'dcnv2/faster-rcnn_r50-mdconv-c3-c5'])
-def test_operators_of_mmcv__within_a_part_compute_in_float32(config):
-    """Their kernels for the CPU have no bfloat16."""
+def test_operators_of_mmcv__compute_in_float32(config):
+    """Their CPU kernels do not support bfloat16."""
     path = Config._get_cfg_path(f'mmdet::{config}_fpn_1x_coco.py', '')[0]
     model = MODELS.build({**Config.fromfile(path).model.backbone, 'init_cfg': None})
     seen = []
@@ -200,7 +201,7 @@ def test_operators_of_mmcv__within_a_part_compute_in_float32(config):
     assert model.layer2[0].conv2.weight.grad.isfinite().all()
 
 
-Pair = namedtuple('Pair', 'a b')
+PairOutput = namedtuple('PairOutput', 'a b')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,7 +218,7 @@ nested = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=2),
         st.tuples(inner, inner),
-        st.tuples(inner, inner).map(lambda pair: Pair(*pair)),
+        st.tuples(inner, inner).map(lambda pair: PairOutput(*pair)),
         inner.map(lambda value: dict(a=value)),
         inner.map(lambda value: OrderedDict(a=value)),
         inner.map(Output),
@@ -227,32 +228,32 @@ nested = st.recursive(
 )
 
 
-def described(value):
-    """Types, names and dtypes of a structure."""
+def describe(value):
+    """Return the types, names and dtypes in a structure."""
     if isinstance(value, torch.Tensor):
         return str(value.dtype)
     if isinstance(value, InstanceData):
-        return type(value), dict(value.metainfo), described(dict(value.items()))
+        return type(value), dict(value.metainfo), describe(dict(value.items()))
     if isinstance(value, Output):
-        return type(value), described(value.a), value.b
+        return type(value), describe(value.a), value.b
     if isinstance(value, (list, tuple)):
-        return type(value), [described(item) for item in value]
+        return type(value), [describe(item) for item in value]
     if isinstance(value, dict):
-        return type(value), {key: described(item) for key, item in value.items()}
+        return type(value), {key: describe(item) for key, item in value.items()}
     return value
 
 
-def replaced(value):
-    """A description with float32 for bfloat16."""
+def expect_float32(value):
+    """Replace bfloat16 by float32 in a description."""
     if isinstance(value, (list, tuple)):
-        return type(value)(map(replaced, value))
+        return type(value)(map(expect_float32, value))
     if isinstance(value, dict):
-        return {key: replaced(item) for key, item in value.items()}
+        return {key: expect_float32(item) for key, item in value.items()}
     return 'torch.float32' if value == 'torch.bfloat16' else value
 
 
 @given(nested)
-def test_output__keeps_its_structure_and_only_bfloat16_becomes_float32(value):
-    before = described(value)
-    assert described(to_float32(value)) == replaced(before)
-    assert described(value) == before
+def test_to_float32__keeps_the_structure_and_converts_only_bfloat16(value):
+    before = describe(value)
+    assert describe(to_float32(value)) == expect_float32(before)
+    assert describe(value) == before

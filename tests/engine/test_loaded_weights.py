@@ -1,4 +1,6 @@
-"""What a checkpoint fills in the model of a real run of mmengine's Runner."""
+"""The weights of a checkpoint are verified after loading, in real runs of mmengine's Runner."""
+
+import itertools
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from eca_mmdet.checkpoints.mmengine_loading import load_from_local
 
 
 class Detector(BaseModel):
-    """A backbone of two layers and a head."""
+    """A detector with a backbone of two layers and a head."""
 
     def __init__(self):
         super().__init__()
@@ -24,10 +26,10 @@ class Detector(BaseModel):
         return dict(loss=value) if mode == 'loss' else [value]
 
 
-_NUMBERS = iter(range(10**6))
+_RUN_NUMBERS = itertools.count()  # mmengine needs a unique name for each run
 
 
-def runner(work_dir, hooks=(), model=None, **options):
+def build_runner(work_dir, hooks=(), model=None, **options):
     data = [torch.randn(2) for _ in range(4)]
     loader = dict(batch_size=2, sampler=dict(type='DefaultSampler', shuffle=False),
                   dataset=[dict(x=x) for x in data], collate_fn=dict(type='default_collate'))  # fmt: skip
@@ -41,32 +43,33 @@ def runner(work_dir, hooks=(), model=None, **options):
         test_cfg=dict(),
         test_evaluator=[],
         custom_hooks=[dict(type='LoadedWeightsHook'), *hooks],
-        experiment_name=f'weights{next(_NUMBERS)}',
+        experiment_name=f'weights{next(_RUN_NUMBERS)}',
         **options,
     )
 
 
-def said(work_dir):
+def read_logs(work_dir):
     return ''.join(path.read_text() for path in sorted(work_dir.glob('*/*.log')))
 
 
-class Start(Hook):
-    """Keeps the weights that the run starts with."""
+class RecordInitialWeights(Hook):
+    """Copy the weights that a run starts with."""
 
     def before_train_epoch(self, runner):
-        self.keep(runner)
+        self.copy_weights(runner)
 
     def before_test_epoch(self, runner):
-        self.keep(runner)
+        self.copy_weights(runner)
 
-    def keep(self, runner):
+    def copy_weights(self, runner):
         self.weights = {k: v.clone() for k, v in runner.model.state_dict().items()}
 
 
-def start_of(run, way):
-    hook = Start()
+def initial_weights(run, method):
+    """Train or test a model, and return the weights that it started with."""
+    hook = RecordInitialWeights()
     run.register_hook(hook)
-    getattr(run, way)()
+    getattr(run, method)()
     return hook.weights
 
 
@@ -75,70 +78,70 @@ def weights():
     return {name: torch.rand_like(v) if v.dim() else v for name, v in Detector().state_dict().items()}
 
 
-def without(weights, *starts):
-    return {name: value for name, value in weights.items() if not name.startswith(starts)}
+def without(weights, *prefixes):
+    return {name: value for name, value in weights.items() if not name.startswith(prefixes)}
 
 
-@pytest.mark.parametrize('way', ['train', 'test'])
-@pytest.mark.parametrize('entry', ['state_dict', 'model', 'ema', None])
-def test_load__fills_the_model_from_any_entry(tmp_path, weights, entry, way):
-    torch.save({entry: weights} if entry else weights, tmp_path / 'x.pth')
-    started = start_of(runner(tmp_path, load_from=str(tmp_path / 'x.pth')), way)
-    assert all(torch.equal(started[name], value) for name, value in weights.items())
-    assert f'9 of 9 tensors of {tmp_path}/x.pth took effect.' in said(tmp_path)
+@pytest.mark.parametrize('method', ['train', 'test'])
+@pytest.mark.parametrize('container', ['state_dict', 'model', 'ema', None])
+def test_load__fills_the_model_from_any_container(tmp_path, weights, container, method):
+    torch.save({container: weights} if container else weights, tmp_path / 'x.pth')
+    initial = initial_weights(build_runner(tmp_path, load_from=str(tmp_path / 'x.pth')), method)
+    assert all(torch.equal(initial[name], value) for name, value in weights.items())
+    assert f'9 of 9 tensors of {tmp_path}/x.pth took effect.' in read_logs(tmp_path)
 
 
-def test_load__of_a_half_file_is_verified_in_the_models_dtype(tmp_path, weights):
+def test_load_of_half_precision__is_verified_in_the_dtype_of_the_model(tmp_path, weights):
     half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     torch.save(half, tmp_path / 'x.pth')
-    runner(tmp_path, load_from=str(tmp_path / 'x.pth')).test()
-    assert '9 of 9 tensors' in said(tmp_path)
+    build_runner(tmp_path, load_from=str(tmp_path / 'x.pth')).test()
+    assert '9 of 9 tensors' in read_logs(tmp_path)
 
 
-def test_load__into_a_model_with_a_compiled_part_gives_its_names_back(tmp_path, weights):
+def test_load_into_a_compiled_part__uses_the_names_of_the_model(tmp_path, weights):
     torch.save(weights, tmp_path / 'x.pth')
     model = Detector()
-    model.backbone = torch.compile(model.backbone)  # nothing is compiled before the first call
-    run = runner(tmp_path, model=model, load_from=str(tmp_path / 'x.pth'))
+    model.backbone = torch.compile(model.backbone)  # compiles in the first call only
+    run = build_runner(tmp_path, model=model, load_from=str(tmp_path / 'x.pth'))
     run.call_hook('before_run')
     run.load_or_resume()
     assert torch.equal(model.state_dict()['backbone._orig_mod.0.weight'], weights['backbone.0.weight'])
 
 
-@pytest.mark.parametrize('way', ['train', 'test'])
-def test_load__of_nothing_that_fits_is_an_error(tmp_path, way):
+@pytest.mark.parametrize('method', ['train', 'test'])
+def test_load_of_unrelated_weights__is_an_error(tmp_path, method):
     torch.save(dict(state_dict=dict(a=torch.ones(1))), tmp_path / 'x.pth')
     with pytest.raises(LoadedWeightsError, match='x.pth (fills none of the 9|does not fit the config)'):
-        getattr(runner(tmp_path, load_from=str(tmp_path / 'x.pth')), way)()
+        getattr(build_runner(tmp_path, load_from=str(tmp_path / 'x.pth')), method)()
 
 
-def test_train__from_a_part_of_the_backbone_is_an_error(tmp_path, weights):
+def test_training_from_a_part_of_the_backbone__is_an_error(tmp_path, weights):
     torch.save(without(weights, 'backbone.0.weight'), tmp_path / 'x.pth')
     with pytest.raises(LoadedWeightsError, match=r"1 of its 7 tensors .*\['backbone.0.weight'\]"):
-        runner(tmp_path, load_from=str(tmp_path / 'x.pth')).train()
+        build_runner(tmp_path, load_from=str(tmp_path / 'x.pth')).train()
 
 
-def test_train__from_a_whole_backbone_starts_the_head_anew(tmp_path, weights):
+def test_training_from_a_whole_backbone__is_allowed(tmp_path, weights):
     torch.save(without(weights, 'head.'), tmp_path / 'x.pth')
-    runner(tmp_path, load_from=str(tmp_path / 'x.pth')).train()
-    assert '7 of 7 tensors of' in said(tmp_path)
+    build_runner(tmp_path, load_from=str(tmp_path / 'x.pth')).train()
+    assert '7 of 7 tensors of' in read_logs(tmp_path)
 
 
-def test_test__without_a_tensor_is_an_error(tmp_path, weights):
+def test_test_with_a_missing_tensor__is_an_error(tmp_path, weights):
     torch.save(without(weights, 'head.bias'), tmp_path / 'x.pth')
     with pytest.raises(LoadedWeightsError, match=r"1 of 9 tensors missing \['head.bias'\]"):
-        runner(tmp_path, load_from=str(tmp_path / 'x.pth')).test()
+        build_runner(tmp_path, load_from=str(tmp_path / 'x.pth')).test()
 
 
-def test_test__without_the_counters_of_old_files_passes(tmp_path, weights):
+def test_test_without_batch_counters__is_allowed(tmp_path, weights):
     torch.save(without(weights, 'backbone.1.num_batches'), tmp_path / 'x.pth')
-    runner(tmp_path, load_from=str(tmp_path / 'x.pth')).test()
-    assert '8 of 8 tensors of' in said(tmp_path)
+    build_runner(tmp_path, load_from=str(tmp_path / 'x.pth')).test()
+    assert '8 of 8 tensors of' in read_logs(tmp_path)
 
 
-def test_verify__notices_a_tensor_that_does_not_hold_the_files_values(tmp_path, weights):
+def test_tensor_with_other_values_than_the_checkpoint__is_an_error(tmp_path, weights):
     torch.save(weights, tmp_path / 'x.pth')
-    run = runner(tmp_path, load_from=str(tmp_path / 'x.pth'))
+    run = build_runner(tmp_path, load_from=str(tmp_path / 'x.pth'))
     run.call_hook('before_run')
     run.load_or_resume()
     run.model.head.weight.data.add_(1)
@@ -146,47 +149,47 @@ def test_verify__notices_a_tensor_that_does_not_hold_the_files_values(tmp_path, 
         run.call_hook('before_test')
 
 
-def test_remote_checkpoint__is_unwrapped_and_verified_after_loading(tmp_path, weights):
+def test_remote_checkpoint__is_unwrapped_and_verified(tmp_path, weights):
     content = dict(model=weights)
     CheckpointLoader.register_scheme('memory://', lambda name, map_location: dict(content), force=True)
     try:
-        started = start_of(runner(tmp_path, load_from='memory://x'), 'train')
-        assert torch.equal(started['head.weight'], weights['head.weight'])
-        assert '9 of 9 tensors of memory://x took effect' in said(tmp_path)
+        initial = initial_weights(build_runner(tmp_path, load_from='memory://x'), 'train')
+        assert torch.equal(initial['head.weight'], weights['head.weight'])
+        assert '9 of 9 tensors of memory://x took effect' in read_logs(tmp_path)
         content['model'] = without(weights, 'backbone.1')
         with pytest.raises(LoadedWeightsError, match='memory://x does not fill the backbone'):
-            runner(tmp_path, load_from='memory://x').train()
+            build_runner(tmp_path, load_from='memory://x').train()
     finally:
         CheckpointLoader._schemes.pop('memory://')
     assert CheckpointLoader._get_checkpoint_loader('x.pth') is load_from_local
 
 
-def test_resume__of_a_run_with_averaged_weights_goes_on_with_both(tmp_path):
-    """mmengine saves the averages under `state_dict` and swaps them back at a resume."""
+def test_resume_with_averaged_weights__restores_the_trained_weights(tmp_path):
+    """mmengine saves the averages under ``state_dict`` and swaps them back in a resume."""
     ema = [dict(type='EMAHook', momentum=0.5)]
-    run = runner(tmp_path, ema)
+    run = build_runner(tmp_path, ema)
     run.train()
     trained = run.model.state_dict()
     saved = read_checkpoint(tmp_path / 'epoch_1.pth')
     assert not torch.equal(saved['state_dict']['head.weight'], trained['head.weight'])
-    started = start_of(runner(tmp_path, ema, resume=True, epochs=2), 'train')
-    assert all(torch.equal(started[name], value) for name, value in trained.items())
-    assert '9 of 9 tensors of the last checkpoint' in said(tmp_path)
+    initial = initial_weights(build_runner(tmp_path, ema, resume=True, epochs=2), 'train')
+    assert all(torch.equal(initial[name], value) for name, value in trained.items())
+    assert '9 of 9 tensors of the last checkpoint' in read_logs(tmp_path)
 
 
-def test_test__of_a_run_with_averaged_weights_tests_the_averages(tmp_path):
-    runner(tmp_path, [dict(type='EMAHook', momentum=0.5)]).train()
+def test_test_with_averaged_weights__uses_the_averages(tmp_path):
+    build_runner(tmp_path, [dict(type='EMAHook', momentum=0.5)]).train()
     saved = read_checkpoint(tmp_path / 'epoch_1.pth')['state_dict']
-    started = start_of(runner(tmp_path, load_from=str(tmp_path / 'epoch_1.pth')), 'test')
-    assert all(torch.equal(started[name], value) for name, value in saved.items())
+    initial = initial_weights(build_runner(tmp_path, load_from=str(tmp_path / 'epoch_1.pth')), 'test')
+    assert all(torch.equal(initial[name], value) for name, value in saved.items())
 
 
-def test_load__into_a_wrapped_model_is_verified(tmp_path, weights):
+def test_load_into_a_wrapped_model__is_verified(tmp_path, weights):
     torch.save(weights, tmp_path / 'x.pth')
-    run = runner(tmp_path, load_from=str(tmp_path / 'x.pth'))
+    run = build_runner(tmp_path, load_from=str(tmp_path / 'x.pth'))
     run.call_hook('before_run')
     run.model = nn.DataParallel(run.model)
     run.load_or_resume()
     run.call_hook('before_test')
     assert torch.equal(run.model.module.head.weight, weights['head.weight'])
-    assert '9 of 9 tensors of' in said(tmp_path)
+    assert '9 of 9 tensors of' in read_logs(tmp_path)

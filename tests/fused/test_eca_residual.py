@@ -1,3 +1,5 @@
+"""The block tail with its own backward pass against the reference in plain torch."""
+
 import pytest
 import torch
 from reference import eca
@@ -15,7 +17,7 @@ def _inputs(dtype, memory_format, size=(2, 8, 5, 7)):
 @pytest.mark.parametrize('overwrite', [False, True])
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize('batch', [1, 2])
-def test_values_and_gradients__equal_the_plain_statement(memory_format, overwrite, batch):
+def test_values_and_gradients__equal_the_reference(memory_format, overwrite, batch):
     layer, z, identity = _inputs(torch.float64, memory_format, (batch, 8, 5, 7))
     out = eca_residual(z * 1, identity, layer, overwrite)
     expected = torch.relu(eca(z, layer.conv.weight) + identity)
@@ -26,7 +28,7 @@ def test_values_and_gradients__equal_the_plain_statement(memory_format, overwrit
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
-def test_gradient_of_the_kernel__is_finite_and_right_where_the_gate_is_shut():
+def test_gradients__are_exact_where_the_gate_is_zero():
     layer, z, identity = _inputs(torch.float64, torch.contiguous_format)
     torch.nn.init.constant_(layer.conv.weight, -100.0)
     z.data.abs_()
@@ -35,9 +37,10 @@ def test_gradient_of_the_kernel__is_finite_and_right_where_the_gate_is_shut():
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
-def test_half_precision__is_within_rounding_of_float64():
+def test_half_precision__differs_from_float64_by_rounding_only():
     layer, z, identity = _inputs(torch.float32, torch.contiguous_format, (2, 16, 9, 9))
-    identity.data.copy_(4 * identity.sign() + identity / 8)  # no sum near zero, where rounding decides
+    # No sum is near zero, where rounding would decide whether the ReLU is active.
+    identity.data.copy_(4 * identity.sign() + identity / 8)
     low = [t.detach().bfloat16().requires_grad_() for t in (z, identity)]
     out = eca_residual(low[0] * 1, low[1], layer, overwrite=True)
     high = [t.detach().double().requires_grad_() for t in low]
@@ -51,14 +54,14 @@ def test_half_precision__is_within_rounding_of_float64():
         assert ((a.double() - b).norm() / b.norm()).item() < 2**-6
 
 
-def test_second_derivatives__are_refused_with_an_error():
+def test_second_derivatives__are_rejected():
     layer, z, identity = _inputs(torch.float64, torch.contiguous_format)
     out = eca_residual(z * 1, identity, layer)
     with pytest.raises(RuntimeError, match='fast=False'):
         torch.autograd.grad(out.sum(), z, create_graph=True)
 
 
-def test_input__is_kept_unless_it_may_be_overwritten():
+def test_input__is_not_overwritten_by_default():
     layer, z, identity = _inputs(torch.float32, torch.contiguous_format)
     before = z.detach().clone()
     eca_residual(z, identity, layer)

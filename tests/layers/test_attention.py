@@ -1,3 +1,5 @@
+"""The attention layers against the equations of their papers."""
+
 import pytest
 import torch
 from attentions import REFERENCES, se
@@ -7,7 +9,7 @@ from eca_mmdet.layers import ATTENTIONS, SELayer, attention_config
 
 
 def build(attention, channels=32):
-    """The layer in evaluation mode and float64, no parameter or statistic at a special value."""
+    """Build a layer in evaluation mode and float64, with random parameters and statistics."""
     name, layer = build_plugin_layer(attention_config(attention), in_channels=channels)
     for tensor in [*layer.parameters(), *layer.buffers()]:
         if tensor.is_floating_point():
@@ -17,22 +19,20 @@ def build(attention, channels=32):
 
 @pytest.mark.parametrize('attention', sorted(REFERENCES))
 @pytest.mark.parametrize('shape', [(2, 32, 5, 9), (1, 32, 1, 1)])
-def test_forward_and_gradients__equal_the_equations(attention, shape):
+def test_values_and_gradients__equal_the_equations(attention, shape):
     _, layer = build(attention)
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
-    upstream = torch.randn(shape, dtype=torch.float64)
+    grad = torch.randn(shape, dtype=torch.float64)
     weights = {**dict(layer.named_buffers()), **dict(layer.named_parameters())}
     inputs = [x, *layer.parameters()]
     ours, theirs = layer(x), REFERENCES[attention](weights, x)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
-    for a, b in zip(
-        torch.autograd.grad(ours, inputs, upstream), torch.autograd.grad(theirs, inputs, upstream)
-    ):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
+    grads, expected_grads = (torch.autograd.grad(out, inputs, grad) for out in (ours, theirs))
+    torch.testing.assert_close(grads, expected_grads, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize('attention', ['se', 'cbam'])
-def test_bias__is_part_of_both_maps(attention):
+def test_bias__is_added_in_both_maps(attention):
     config = dict(attention_config(attention), bias=True)
     _, layer = build(config)
     x = torch.randn(2, 32, 3, 4, dtype=torch.float64)
@@ -40,7 +40,7 @@ def test_bias__is_part_of_both_maps(attention):
     torch.testing.assert_close(layer(x), theirs, rtol=0, atol=1e-10)
 
 
-def test_se_names__are_those_of_timm():
+def test_parameter_names_of_se__are_those_of_timm():
     weights = {
         'fc1.weight': torch.randn(4, 64, 1, 1),
         'fc1.bias': torch.randn(4),
@@ -67,13 +67,13 @@ def test_se_names__are_those_of_timm():
         ('triplet', 3 * (2 * 49 + 2)),
     ],
 )
-def test_parameters__follow_the_papers_formula(attention, count):
+def test_parameter_count__is_that_of_the_paper(attention, count):
     _, layer = build(attention, channels=256)
     assert sum(p.numel() for p in layer.parameters()) == count
 
 
 @pytest.mark.parametrize('attention', sorted(set(ATTENTIONS) - {'none'}))
-def test_plugin_name__is_the_attentions(attention):
+def test_plugin_name__is_the_name_of_the_attention(attention):
     assert build(attention)[0] == attention.rstrip('0123456789' if 'gc' in attention else '')
 
 
@@ -84,9 +84,9 @@ def test_plugin_name__is_the_attentions(attention):
         (dict(type='SEGCLayer', groups=5), 'groups must divide the number of channels 32, got 5'),
         (dict(type='SEGCLayer', groups=0), 'groups must divide'),
         (dict(type='ECANSLayer', kernel_size=4), 'positive odd integer'),
-        ('se_gc3', "'se_gc3': allowed are 'none', 'se', .*'triplet'"),
+        ('se_gc3', "'se_gc3' is not supported; allowed are 'none', 'se', .*'triplet'"),
     ],
 )
-def test_wrong_arguments__are_named(config, message):
+def test_wrong_arguments__are_rejected(config, message):
     with pytest.raises(ValueError, match=message):
         build(config)

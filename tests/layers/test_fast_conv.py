@@ -1,4 +1,4 @@
-"""The convolutions of fast detectors against ``torch.nn.Conv2d``."""
+"""Fast convolutions against ``torch.nn.Conv2d``."""
 
 import copy
 
@@ -14,28 +14,33 @@ from eca_mmdet.layers.fast_conv import FastConv2d, use_fast_convolutions
 
 @pytest.fixture(autouse=True)
 def _without_avx512(monkeypatch):
-    """Every machine takes the path of those without AVX-512."""
+    """Make every machine behave like one without AVX-512."""
     monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX2')
 
 
 @pytest.fixture
-def calls(monkeypatch):
-    """Calls of Winograd's algorithm."""
-    names = []
+def winograd_calls(monkeypatch):
+    """Names of the functions of ``winograd`` that were called."""
+    calls = []
+
+    def record(name, function):
+        def recorded(*args):
+            calls.append(name)
+            return function(*args)
+
+        monkeypatch.setattr(winograd, name, recorded)
+
     for name in ('conv3x3', 'grad_weight'):
-        function = getattr(winograd, name)
-        monkeypatch.setattr(
-            winograd, name, lambda *args, name=name, function=function: names.append(name) or function(*args)
-        )
-    return names
+        record(name, getattr(winograd, name))
+    return calls
 
 
-def channels_last(*shape, dtype=torch.float64):
+def draw_channels_last(*shape, dtype=torch.float64):
     return torch.randn(shape, dtype=dtype).contiguous(memory_format=torch.channels_last)
 
 
 def compare(conv, x):
-    """Equal outputs and gradients of the same convolution, fast and plain."""
+    """Check that output and gradients of a convolution and its fast version are equal."""
     fast = nn.Sequential(copy.deepcopy(conv))
     assert use_fast_convolutions(fast) == 1
     results = []
@@ -44,19 +49,19 @@ def compare(conv, x):
         out = module(leaf)
         grad = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)
         results.append((out.detach(), *torch.autograd.grad(out, [leaf, *module.parameters()], grad)))
-    for found, expected in zip(*reversed(results)):
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-9)
+    expected, found = results
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-9)
 
 
 @pytest.mark.parametrize('bias', [True, False])
-def test_large_convolution__takes_winograds_algorithm(calls, bias):
-    compare(nn.Conv2d(96, 100, 3, padding=1, bias=bias).double(), channels_last(2, 96, 32, 36))
-    assert calls == ['conv3x3', 'conv3x3', 'grad_weight']
+def test_large_convolution__uses_winograds_algorithm(winograd_calls, bias):
+    compare(nn.Conv2d(96, 100, 3, padding=1, bias=bias).double(), draw_channels_last(2, 96, 32, 36))
+    assert winograd_calls == ['conv3x3', 'conv3x3', 'grad_weight']
 
 
-def test_tiles_that_reach_over_the_edge__take_it_for_the_weight_gradient_only(calls):
-    compare(nn.Conv2d(96, 96, 3, padding=1).double(), channels_last(10, 96, 14, 14))
-    assert calls == ['grad_weight']
+def test_output_that_fills_few_tiles__uses_winograd_for_the_weight_gradient_only(winograd_calls):
+    compare(nn.Conv2d(96, 96, 3, padding=1).double(), draw_channels_last(10, 96, 14, 14))
+    assert winograd_calls == ['grad_weight']
 
 
 @pytest.mark.parametrize(
@@ -71,64 +76,63 @@ def test_tiles_that_reach_over_the_edge__take_it_for_the_weight_gradient_only(ca
         (dict(padding=1, padding_mode='reflect'), (2, 96, 32, 36)),
     ],
 )
-def test_other_convolutions__are_torchs(calls, options, shape):
-    compare(nn.Conv2d(96, 96, 3, **options).double(), channels_last(*shape))
-    assert not calls
+def test_other_convolutions__do_not_use_winograd(winograd_calls, options, shape):
+    compare(nn.Conv2d(96, 96, 3, **options).double(), draw_channels_last(*shape))
+    assert not winograd_calls
 
 
-def test_contiguous_input_and_processors_with_avx512__run_onednn(calls, monkeypatch):
+def test_contiguous_input_and_processors_with_avx512__use_onednn(winograd_calls, monkeypatch):
     conv = nn.Conv2d(96, 96, 3, padding=1).double()
-    compare(conv, channels_last(2, 96, 32, 36).contiguous())
+    compare(conv, draw_channels_last(2, 96, 32, 36).contiguous())
     monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX512')
-    compare(conv, channels_last(2, 96, 32, 36))
-    assert not calls
+    compare(conv, draw_channels_last(2, 96, 32, 36))
+    assert not winograd_calls
 
 
-@pytest.mark.parametrize('needs', [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize('needs_grad', [(True, True), (True, False), (False, True), (False, False)])
 @pytest.mark.parametrize('stride', [1, 2])
-def test_gradients__come_for_what_needs_them(needs, stride):
-    x, weight = channels_last(2, 64, 36, 40), torch.randn(64, 64, 3, 3, dtype=torch.float64)
+def test_gradients__are_computed_for_tensors_that_require_them(needs_grad, stride):
+    x, weight = draw_channels_last(2, 64, 36, 40), torch.randn(64, 64, 3, 3, dtype=torch.float64)
     options = (stride, stride), (1, 1), (1, 1), 1
     x.requires_grad_(), weight.requires_grad_()
     out = torch.nn.functional.conv2d(x, weight, None, *options)
-    grad = channels_last(*out.shape)
-    found = fast_conv.conv2d_backward(grad, x.detach(), weight.detach(), options, needs)
+    grad = draw_channels_last(*out.shape)
+    found = fast_conv.conv2d_backward(grad, x.detach(), weight.detach(), options, needs_grad)
     expected = torch.autograd.grad(out, (x, weight), grad)
-    assert [value is not None for value in found] == list(needs)
-    for value, wanted in zip(found, expected):
-        if value is not None:
-            torch.testing.assert_close(value, wanted, rtol=1e-10, atol=1e-9)
+    for is_needed, grad_found, grad_expected in zip(needs_grad, found, expected):
+        if is_needed:
+            torch.testing.assert_close(grad_found, grad_expected, rtol=1e-10, atol=1e-9)
+        else:
+            assert grad_found is None
 
 
-def test_output__may_be_changed_in_place():
+def test_output__can_be_changed_in_place():
     module = ConvModule(96, 96, 3, padding=1).double()
     plain = copy.deepcopy(module)
     assert use_fast_convolutions(module) == 1
-    x = channels_last(2, 96, 32, 36)
-    for found, expected in zip(
-        torch.autograd.grad(module(x).square().sum(), list(module.parameters())),
-        torch.autograd.grad(plain(x).square().sum(), list(plain.parameters())),
-    ):
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    x = draw_channels_last(2, 96, 32, 36)
+    found = torch.autograd.grad(module(x).square().sum(), list(module.parameters()))
+    expected = torch.autograd.grad(plain(x).square().sum(), list(plain.parameters()))
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_second_derivatives__are_refused():
-    conv, x = FastConv2d(96, 96, 3, padding=1).double(), channels_last(2, 96, 32, 36).requires_grad_()
+def test_second_derivatives__are_rejected():
+    conv, x = FastConv2d(96, 96, 3, padding=1).double(), draw_channels_last(2, 96, 32, 36).requires_grad_()
     (grad,) = torch.autograd.grad(conv(x).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match='once_differentiable'):
         grad.sum().backward()
 
 
-def test_autocast_and_traces__are_torchs(calls):
-    conv, x = FastConv2d(96, 96, 3, padding=1), channels_last(2, 96, 32, 36, dtype=torch.float32)
+def test_autocast_and_traces__use_the_convolution_of_torch(winograd_calls):
+    conv, x = FastConv2d(96, 96, 3, padding=1), draw_channels_last(2, 96, 32, 36, dtype=torch.float32)
     with torch.autocast('cpu', torch.bfloat16):
         assert conv(x).dtype == torch.bfloat16
     assert '_convolution' in str(torch.jit.trace(conv, x, check_trace=False).graph)
-    assert not calls
+    assert not winograd_calls
 
 
 def test_flop_counter__counts_as_in_the_plain_convolution():
-    x, counts = channels_last(2, 96, 32, 36), []
+    x, counts = draw_channels_last(2, 96, 32, 36), []
     for cls in (nn.Conv2d, FastConv2d):
         with FlopCounterMode(display=False) as counter:
             cls(96, 96, 3, padding=1).double()(x)
@@ -136,18 +140,18 @@ def test_flop_counter__counts_as_in_the_plain_convolution():
     assert counts[0] == counts[1] > 0
 
 
-def test_replacement__keeps_names_parameters_and_what_it_does_not_know():
-    class Own(nn.Conv2d):
+def test_replacement__keeps_names_parameters_and_modified_convolutions():
+    class Subclass(nn.Conv2d):
         pass
 
     hooked = nn.Conv2d(4, 4, 3)
     hooked.register_forward_hook(lambda *_: None)
     patched = nn.Conv2d(4, 4, 3)
     patched.forward = lambda x: x
-    module = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 1), Own(4, 4, 3), hooked, patched)
+    module = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 1), Subclass(4, 4, 3), hooked, patched)
     before = dict(module.named_parameters())
     assert use_fast_convolutions(module) == 1
-    assert [type(child) for child in module] == [FastConv2d, nn.Conv2d, Own, nn.Conv2d, nn.Conv2d]
+    assert [type(child) for child in module] == [FastConv2d, nn.Conv2d, Subclass, nn.Conv2d, nn.Conv2d]
     after = dict(module.named_parameters())
     assert list(after) == list(before)
     assert all(after[name] is before[name] for name in before)

@@ -1,1 +1,1 @@
-"""Hooks of mmengine's ``Runner``."""
+"""Hooks for mmengine's ``Runner``."""

@@ -1,7 +1,7 @@
-"""Computes a whole detector in ``channels_last`` on a CPU, where all of its parts read that correctly.
+"""Run a whole detector in ``channels_last`` on a CPU if all of its parts support this memory format.
 
-oneDNN's convolutions are faster in ``channels_last``. mmcv's operators read such features as if they were
-contiguous, without an error. So only detectors whose parts are all known take the features as they are.
+Convolutions of oneDNN are faster in ``channels_last``. But operators of mmcv silently misread features in
+``channels_last``. So the features of the backbone are only in this format if all other parts are known.
 """
 
 from typing import List
@@ -17,7 +17,7 @@ from ...fused import FusedForward
 from ...layers.fast_conv import FastConv2d, use_fast_convolutions
 from ...layers.roi_align import RoIAlign
 from ...roi_extractors import FastRoIExtractor
-from .learning_rate import model_of
+from .learning_rate import unwrap_model
 
 DETECTORS = (detectors.FasterRCNN, detectors.MaskRCNN, detectors.CascadeRCNN, detectors.RetinaNet)
 PARTS = (
@@ -32,7 +32,7 @@ PARTS = (
     RoIAlign,
     FastConv2d,
 )
-"""Classes that read features correctly in every memory format, by reading their code."""
+"""Parts whose code reads features correctly in any memory format."""
 
 LAYERS = (
     'torch.nn.modules.',
@@ -41,37 +41,37 @@ LAYERS = (
     'mmengine.model.',
     'mmdet.models.losses.',
 )
-"""Where the layers of those classes come from."""
+"""Modules that define the layers of these parts."""
 
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Runs detectors on a CPU in ``channels_last`` where ``use_channels_last`` can."""
+    """Run a detector on a CPU in ``channels_last`` if ``use_channels_last`` supports it."""
 
     def before_run(self, runner: Runner) -> None:
-        """Turn it on."""
-        if use_channels_last(model_of(runner)):
+        """Switch the detector to ``channels_last``."""
+        if use_channels_last(unwrap_model(runner)):
             print_log('The whole detector computes in channels_last', 'current')
 
 
 def use_channels_last(detector: nn.Module) -> bool:
-    """Let the backbone hand its features to neck and heads in ``channels_last``.
+    """Make the backbone pass its features to neck and heads in ``channels_last``.
 
-    The 3x3 convolutions of neck and heads become ``FastConv2d``, with the same parameters and names.
-    Nothing changes where a part of the detector is unknown, a parameter is not on the CPU, or the config
-    sets the backbone's ``channels_last`` itself.
+    The 3x3 convolutions of neck and heads are replaced by ``FastConv2d`` with the same parameters and names.
+    Nothing changes if a part of the detector is unknown, a parameter is not on the CPU, or the config sets
+    the backbone's ``channels_last``.
 
     Args:
         detector: A detector of mmdet with one of this package's backbones.
 
     Returns:
-        Whether the features are in ``channels_last`` now.
+        Whether the features are in ``channels_last``.
     """
     backbone = getattr(detector, 'backbone', None)
     if not isinstance(backbone, FusedForward):
         return False
     is_on_cpu = all(parameter.device.type == 'cpu' for parameter in detector.parameters())
-    if backbone.channels_last is None and is_on_cpu and not unknown_parts(detector):
+    if backbone.channels_last is None and is_on_cpu and not find_unknown_parts(detector):
         backbone.channels_last = True
         for name, part in detector.named_children():
             if name != 'backbone':
@@ -79,8 +79,8 @@ def use_channels_last(detector: nn.Module) -> bool:
     return bool(backbone.channels_last)
 
 
-def unknown_parts(detector: nn.Module) -> List[str]:
-    """Names of the parts behind the backbone that may read ``channels_last`` features wrongly."""
+def find_unknown_parts(detector: nn.Module) -> List[str]:
+    """Return the names of modules after the backbone that may misread features in ``channels_last``."""
     names = [] if type(detector) in DETECTORS else ['']
     for name, module in detector.named_modules():
         if name and not name.startswith(('backbone', 'data_preprocessor')):

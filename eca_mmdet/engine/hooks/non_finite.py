@@ -1,4 +1,4 @@
-"""Stop at the first loss that is not a number, with what a user needs to go on."""
+"""Stop training at the first non-finite loss or weight, with advice on how to continue."""
 
 import math
 from pathlib import Path
@@ -9,20 +9,19 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from .learning_rate import above_linear_rule, linear_rule, param_groups, state_rate
+from .learning_rate import describe_rate, linear_rule, param_groups, ratio_to_linear_rule
 
 
 class NonFiniteLossError(RuntimeError):
-    """Training met a NaN or infinite loss or weight, and stopped."""
+    """Training stopped because a loss or weight is NaN or infinite."""
 
 
 @HOOKS.register_module()
 class NonFiniteLossHook(Hook):
-    """Raises ``NonFiniteLossError`` at a NaN or infinite loss, before it can be saved.
+    """Raise ``NonFiniteLossError`` if a loss is NaN or infinite.
 
-    mmengine's ``RuntimeInfoHook`` already reads every loss on the host at every
-    iteration, so this check adds no synchronisation of its own. Weights are checked
-    once a checkpoint, so that the last one on disk is a good one.
+    mmengine's ``RuntimeInfoHook`` reads all losses in every iteration, so this check does not synchronise the
+    device once more. Weights are checked before a checkpoint is saved, so saved weights are always finite.
     """
 
     priority = 'VERY_HIGH'
@@ -30,7 +29,7 @@ class NonFiniteLossHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict = None, outputs: Optional[dict] = None
     ) -> None:
-        """Check the loss terms of this iteration."""
+        """Check the losses of the iteration."""
         losses = {k: float(torch.as_tensor(v).detach()) for k, v in (outputs or {}).items() if 'loss' in k}
         if not all(map(math.isfinite, losses.values())):
             raise NonFiniteLossError(self._message(runner, losses))
@@ -44,7 +43,7 @@ class NonFiniteLossHook(Hook):
         ]
         if broken:
             raise NonFiniteLossError(
-                f'{len(broken)} tensors are not finite, first {broken[0]}; this checkpoint is not saved. '
+                f'{len(broken)} tensors are not finite, first {broken[0]}. The checkpoint was not saved.\n'
                 + self._message(runner, {})
             )
 
@@ -55,31 +54,32 @@ class NonFiniteLossHook(Hook):
         good = saved.read_text().strip() if saved.is_file() else 'none yet'
         lines = [
             f'training stopped at iteration {runner.iter + 1} (epoch {runner.epoch + 1}): '
-            f'the loss or the weights are not finite',
-            f'  loss terms       {terms or "finite until now"}',
-            f'  rate and batch   {state_rate(runner)}; {now:g} at this iteration',
+            f'the loss or the weights are not finite.',
+            f'  loss terms       {terms or "finite"}',
+            f'  rate and batch   {describe_rate(runner)}; {now:g} at this iteration',
             f'  last checkpoint  {good}',
-            f'  to do            {self._advice(runner)}',
+            f'  advice           {self._advice(runner)}',
         ]
         return '\n'.join(lines)
 
     def _advice(self, runner: Runner) -> str:
         wrapper = runner.optim_wrapper
-        excess = above_linear_rule(runner)
-        if excess > 1.01:
+        ratio = ratio_to_linear_rule(runner)
+        if ratio > 1.01:
             return (
-                f'lower the rate: it is {excess:.1f} times the linear rule; '
-                f'--cfg-options optim_wrapper.optimizer.lr={linear_rule(runner):g} --no-auto-scale-lr, '
-                'then --resume, which keeps the new rate'
+                f'lower the rate, which is {ratio:.1f} times that of the linear rule, and resume:\n'
+                '    --resume --no-auto-scale-lr --cfg-options '
+                f'optim_wrapper.optimizer.lr={linear_rule(runner):g}'
             )
         if hasattr(wrapper, 'loss_scaler') and getattr(wrapper, 'cast_dtype', None) != torch.bfloat16:
             return (
-                'float16 overflows above 65,504: train without --amp, or in bfloat16 with '
-                '--cfg-options optim_wrapper.dtype=bfloat16; then --resume'
+                'float16 overflows above 65,504. Resume without --amp, or in bfloat16:\n'
+                '    --resume --cfg-options optim_wrapper.dtype=bfloat16'
             )
         if not getattr(wrapper, 'clip_grad_kwargs', None):
             return (
-                'clip the gradients, --cfg-options optim_wrapper.clip_grad.max_norm=35, or lengthen the '
-                'warm-up, param_scheduler.0.end=1000; then --resume'
+                'resume with clipped gradients or a longer warm-up:\n'
+                '    --resume --cfg-options optim_wrapper.clip_grad.max_norm=35\n'
+                '    --resume --cfg-options param_scheduler.0.end=1000'
             )
-        return 'halve the rate, and check the annotations for boxes outside their image; then --resume'
+        return 'halve the learning rate, check the annotations for boxes outside their image, and resume'

@@ -1,4 +1,4 @@
-"""Random weights under the names of other libraries, spelled out independently of the converter."""
+"""Random weights in the formats of other libraries, written independently of the converter."""
 
 import torch
 from reference import official_state_dict
@@ -6,19 +6,26 @@ from reference import official_state_dict
 from eca_mmdet import ECAResNet
 from eca_mmdet.backbones import ECAByobNet
 
-STEM = {0: 'conv1.0', 1: 'conv1.1', 3: 'conv1.3', 4: 'conv1.4', 6: 'conv1.6', 7: 'bn1'}
-PRETRAIN_STEM = {0: '0.conv', 1: '0.bn', 3: '1.conv', 4: '1.bn', 6: '2.conv', 7: '2.bn'}
+TIMM_STEM = {0: 'conv1.0', 1: 'conv1.1', 3: 'conv1.3', 4: 'conv1.4', 6: 'conv1.6', 7: 'bn1'}
+MMPRETRAIN_STEM = {
+    0: 'stem.0.conv',
+    1: 'stem.0.bn',
+    3: 'stem.1.conv',
+    4: 'stem.1.bn',
+    6: 'stem.2.conv',
+    7: 'stem.2.bn',
+}
 
 
 def backbone_weights(**arguments):
-    """A backbone's tensors with random values, and counters that are not zero."""
-    with torch.device('meta'):  # without initialisation
+    """Draw random tensors for a backbone, with batch counters that are not zero."""
+    with torch.device('meta'):  # skips the initialisation
         shapes = ECAResNet(**arguments).state_dict()
     return {k: torch.rand(v.shape) if v.dim() else torch.tensor(7) for k, v in shapes.items()}
 
 
-def moved(name, stem):
-    """The name in a network whose deep stem has these names."""
+def rename_stem(name, stem):
+    """Rename the entry of a deep stem from mmdet's index to the name in ``stem``."""
     first, _, rest = name.partition('.')
     if first != 'stem':
         return name
@@ -31,29 +38,31 @@ def classifier(width, prefix='fc'):
 
 
 def timm(width=2048, **arguments):
+    """Build a classifier of timm; ``width`` is the number of channels of its last stage."""
     weights = backbone_weights(**arguments)
-    names = {k: moved(k, STEM).replace('.eca.', '.se.') for k in weights}
+    names = {k: rename_stem(k, TIMM_STEM).replace('.eca.', '.se.') for k in weights}
     return {**{names[k]: v for k, v in weights.items()}, **classifier(width)}
 
 
 def plain(depth=18, width=512, **arguments):
+    """Build a classifier of torchvision, which has no attention."""
     return timm(width, attention='none', depth=depth, **arguments)
 
 
 def mmpretrain(version='d', **arguments):
-    """ResNetV1d of MMPretrain, whose first stage has no pool in its downsample, or our backbone in it."""
+    """Build a classifier of MMPretrain with a ResNetV1d (version ``d``), or with ``ECAResNet``.
+
+    The downsample of ResNetV1d has no pool in the first stage.
+    """
     weights = backbone_weights(**arguments)
     if version == 'd':
         weights = {k: v for k, v in weights.items() if '.eca.' not in k}
-        old = [f'layer1.0.downsample.{i}' for i in (1, 2)]
-        new = [f'layer1.0.downsample.{i}' for i in (0, 1)]
-        for a, b in zip(old, new):
-            weights = {k.replace(a, b): v for k, v in weights.items()}
-    stem = {i: f'stem.{part}' for i, part in PRETRAIN_STEM.items()} if version == 'd' else None
-    return {
-        **{f'backbone.{moved(k, stem) if stem else k}': v for k, v in weights.items()},
-        **classifier(2048, 'head.fc'),
-    }
+        for old, new in ((1, 0), (2, 1)):
+            old_name, new_name = (f'layer1.0.downsample.{i}' for i in (old, new))
+            weights = {k.replace(old_name, new_name): v for k, v in weights.items()}
+        weights = {rename_stem(k, MMPRETRAIN_STEM): v for k, v in weights.items()}
+    backbone = {f'backbone.{k}': v for k, v in weights.items()}
+    return {**backbone, **classifier(2048, 'head.fc')}
 
 
 def official(**options):
@@ -91,8 +100,11 @@ def byob(variant='eca_resnet33ts'):
 
 
 def squeeze():
+    """Build a ResNet with an SE layer."""
     return {**plain(), 'layer1.0.se.fc1.weight': torch.zeros(4, 64, 1, 1)}
 
 
 def detector():
-    return {**{f'backbone.{k}': v for k, v in backbone_weights(depth=18).items()}, 'neck.a': torch.zeros(1)}
+    """Build a detector of mmdet."""
+    backbone = {f'backbone.{k}': v for k, v in backbone_weights(depth=18).items()}
+    return {**backbone, 'neck.a': torch.zeros(1)}
