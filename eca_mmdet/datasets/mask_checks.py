@@ -36,7 +36,7 @@ def evaluation_mask_fault(annotation: dict, image: dict) -> str:
         fault = _polygons_fault(mask)
         if fault or len(mask[0]) >= 5:
             return fault
-        return 'whose first polygon has fewer than three points'
+        return 'whose segmentation begins with a polygon of fewer than three points'
     if not isinstance(mask, dict) or not isinstance(mask.get('counts'), (list, str)):
         return 'whose segmentation is neither polygons nor run lengths'
     return _rle_fault(mask, image)

@@ -31,7 +31,7 @@ def convert_nuclei(src: Union[str, Path], dst: Union[str, Path], val: int = 120,
     """
     src, dst = Path(src), Path(dst)
     if (dst / 'annotations').exists():
-        raise FileExistsError(f'{dst}/annotations exists and is not overwritten. Name another folder')
+        raise FileExistsError(f'{dst}/annotations exists and is not overwritten; name another folder')
     images = sorted(src.glob('*/images/*.png'))
     if not images:
         raise FileNotFoundError(f'{src} has no images */images/*.png. Name the unpacked folder stage1_train')

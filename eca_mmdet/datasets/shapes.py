@@ -114,9 +114,7 @@ def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[di
         instance = _random_instance(rng, size)
         if all(_overlap(instance, other) < _MAX_OVERLAP for other in instances):
             instances.append(instance)
-    instances.sort(
-        key=lambda instance: -instance.mask.sum()
-    )  # small ones in front, so that they stay visible
+    instances.sort(key=lambda instance: -instance.mask.sum())  # draw small ones last, in front
     for instance in instances:
         image[instance.mask] = _texture(rng, size, 50, instance.label)[instance.mask]
     image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
@@ -127,7 +125,7 @@ def _texture(rng: np.random.Generator, size: int, contrast: float, label: Option
     """Draw a pattern ``(size, size, 3)`` in a random colour.
 
     Circles are shaded, squares striped and triangles chequered. The background (``label=None``) is darker
-    and faintly shaded. A small network learns these differences within minutes.
+    and faintly shaded. A small network learns these differences in minutes.
     """
     y, x = np.mgrid[:size, :size]
     angle = rng.uniform(0, np.pi)

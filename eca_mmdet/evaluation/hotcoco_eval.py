@@ -1,8 +1,8 @@
 """pycocotools' ``COCOeval`` with hotcoco (written in Rust) as its engine.
 
-hotcoco does the matching and the accumulation. The parameters and the summary are those of pycocotools. The
-results are bit-identical to those of pycocotools. If hotcoco is known to differ for the parameters or the data,
-or was not tested with them, pycocotools runs instead and the log states the reason.
+hotcoco does the matching and the accumulation, pycocotools the summary. The results are bit-identical to
+those of pycocotools. If hotcoco is known to differ for the parameters or data, or was not tested with them,
+pycocotools does everything and the log states the reason.
 """
 
 from typing import List, Optional, Union

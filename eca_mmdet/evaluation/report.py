@@ -165,8 +165,9 @@ def explain_empty(cfg: Config, detections: int, images: int, trained_iters: Any)
     return '\n'.join(
         [
             f'The result is empty: {finding}. Possible causes, most likely first:',
-            f'  - The checkpoint was trained too briefly (iterations: {trained_iters or "unknown"}). Train longer,',
-            '    or set model.test_cfg.rcnn.score_thr=0.001 (RetinaNet: model.test_cfg.score_thr).',
+            f'  - The checkpoint was trained too briefly (iterations: {trained_iters or "unknown"}).',
+            '    Train longer, or set model.test_cfg.rcnn.score_thr=0.001 (RetinaNet:',
+            '    model.test_cfg.score_thr).',
             '  - The classes or their order differ from training. Compare metainfo.classes.',
             '  - The image preprocessing differs from training. Compare model.data_preprocessor (mean, std,',
             '    bgr_to_rgb) and the scale of Resize.',

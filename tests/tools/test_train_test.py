@@ -154,7 +154,7 @@ def test_test__dumps_predictions(trained, shapes, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['nothing.py', 'x.pth'], 'nothing.py: no such config'),
+        (['nothing.py', 'x.pth'], 'nothing.py: config not found'),
         ([CONFIG, 'nothing.pth'], 'checkpoint nothing.pth: no such file'),
     ],
 )
