@@ -1,4 +1,4 @@
-"""A machine's fitness for this project, one line a fact, with the command that mends it."""
+"""Check whether this machine can run the project, and suggest a command for each fault."""
 
 import os
 import platform
@@ -9,20 +9,20 @@ from typing import List
 
 from .environment import Fact, operators_remedy, stack_facts, tool
 
-MIN_FREE_GB = 5  # a 1x run keeps 12 checkpoints of about 350 MB
+MIN_FREE_GB = 5  # a training of 12 epochs saves 12 checkpoints of about 350 MB
 DATA = {
     'data/coco': ('annotations/instances_val2017.json', 'ln -s /path/to/coco data/coco'),
     'data/nuclei': ('annotations/val.json', f'{tool("nuclei_to_coco.py")} stage1_train data/nuclei'),
     'data/shapes': ('annotations/instances_val2017.json', f'{tool("make_shapes.py")} data/shapes'),
 }
-"""Folder to the file that shows it is there, and the command that makes it."""
+"""For each data folder, a file that it must contain and a command that creates it."""
 
 
 def doctor_facts(root: Path = Path('.')) -> List[Fact]:
-    """Check Python, the stack, CUDA, the cache folder, free disk and the data folders.
+    """Check Python, the required packages, CUDA, the cache folder, the free disk space and the datasets.
 
     Args:
-        root: Where ``data/`` is looked for.
+        root: Folder that contains ``data/``.
     """
     facts = [Fact('Python', platform.python_version())]
     facts += stack_facts()
@@ -33,7 +33,7 @@ def doctor_facts(root: Path = Path('.')) -> List[Fact]:
         if (root / folder / file).is_file():
             facts.append(Fact(folder, 'found'))
         else:
-            facts.append(Fact(folder, 'not there; only its configs need it', remedy, optional=True))
+            facts.append(Fact(folder, 'not found, only needed by its configs', remedy, optional=True))
     return facts
 
 
@@ -42,19 +42,19 @@ def _cuda_facts() -> List[Fact]:
     from mmcv.ops import get_compiling_cuda_version
 
     if not torch.cuda.is_available():
-        return [Fact('CUDA', 'no GPU in use: everything runs on the CPU')]
+        return [Fact('CUDA', 'no GPU found, everything runs on the CPU')]
     facts = []
     for index in range(torch.cuda.device_count()):
         major, minor = torch.cuda.get_device_capability(index)
         name = torch.cuda.get_device_name(index)
-        fits = any(arch.startswith(f'sm_{major}') for arch in torch.cuda.get_arch_list())
+        is_supported = any(arch.startswith(f'sm_{major}') for arch in torch.cuda.get_arch_list())
         facts.append(
             Fact(
                 f'GPU {index}',
                 f'{name}, compute capability {major}.{minor}, torch for CUDA {torch.version.cuda}',
                 ''
-                if fits
-                else f'install a torch built for sm_{major}{minor}: it has {torch.cuda.get_arch_list()}',
+                if is_supported
+                else f'install torch for sm_{major}{minor}, this one supports {torch.cuda.get_arch_list()}',
             )
         )
     compiled = get_compiling_cuda_version()
@@ -71,13 +71,13 @@ def _cuda_facts() -> List[Fact]:
 
 
 def _cache_fact() -> Fact:
-    """torch keeps downloads and compiled code in its cache folder."""
+    """Check that the cache folder, where torch stores downloads and compiled code, is writable."""
     base = os.environ.get('XDG_CACHE_HOME', os.path.expanduser('~/.cache'))
     cache = Path(os.environ.get('TORCH_HOME', os.path.join(base, 'torch')))
     folder = next(path for path in (cache, *cache.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):
-            return Fact('cache', f'{cache} can be written')
+            return Fact('cache', f'{cache} is writable')
     except OSError as error:
         return Fact('cache', f'{cache}: {error.strerror}', 'export TORCH_HOME=/a/folder/you/can/write')
 
@@ -91,9 +91,9 @@ def _disk_fact(root: Path) -> Fact:
 
 
 def doctor_table(facts: List[Fact]) -> str:
-    """The facts as a table of text; what is wrong has its remedy below it.
+    """Format the facts as a text table, with a remedy below each fault.
 
-    Plain Python, since a broken environment may have no table library.
+    This uses only Python's standard library, because a broken environment may have no table library.
     """
     width = max(len(fact.name) for fact in facts)
     lines = []

@@ -1,7 +1,6 @@
-"""What this package needs to run, and what is installed.
+"""Check the installed packages that ``eca_mmdet`` needs.
 
-The same facts serve two readers: importing ``eca_mmdet`` fails with one message
-when one of them is wrong, and ``tools/doctor.py`` prints them as a table.
+``import eca_mmdet`` raises an error with the first fault. ``tools/doctor.py`` prints all results as a table.
 """
 
 import importlib
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import List, NamedTuple
 
 SETUP = 'make setup (or the steps under "Installation" in README.md)'
-OLDEST_TORCH = (2, 6)  # where torch.load began to refuse what could run code
+OLDEST_TORCH = (2, 6)  # the first version whose torch.load does not run code by default
 DISTRIBUTIONS = {
     'torch': ('torch',),
     'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
@@ -19,27 +18,27 @@ DISTRIBUTIONS = {
     'pycocotools': ('pycocotools',),
     'safetensors': ('safetensors',),
 }
-"""Import name to the distributions on the registry that provide it."""
+"""Maps import names to the distributions that provide them."""
 
 
 def tool(name: str) -> str:
-    """How to call one of the project's tools from here: by its place in the repository or wheel."""
+    """Return the command that runs a tool of the project, in the repository or in the installed package."""
     if Path('tools', name).is_file():
         return f'python tools/{name}'
     return f'python {Path(__file__).parent / ".mim" / "tools" / name}'
 
 
 class Fact(NamedTuple):
-    """One line of the check: what it is about, what was found, how to mend it."""
+    """One result of a check."""
 
     name: str
     found: str
-    remedy: str = ''  # empty where nothing is wrong
-    optional: bool = False  # whether the project does without it
+    remedy: str = ''  # empty if there is no fault
+    optional: bool = False  # whether the project can be used without it
 
 
 def installed(module: str) -> str:
-    """Distribution and version that provide ``module``, or an empty string."""
+    """Return the distribution and version that provide a module, or an empty string."""
     for name in DISTRIBUTIONS.get(module, (module,)):
         try:
             return f'{name} {importlib.metadata.version(name)}'
@@ -49,21 +48,21 @@ def installed(module: str) -> str:
 
 
 def operators_remedy() -> str:
-    """The command that compiles the operators of the mmcv that is installed."""
+    """Return the command that compiles the operators of the installed version of mmcv."""
     package = installed('mmcv').replace(' ', '==').replace('mmcv-lite', 'mmcv') or 'mmcv==2.1.0'
     return (
-        'reinstall mmcv with its operators against the installed torch: MMCV_WITH_OPS=1 pip install '
+        'compile mmcv with its operators against the installed torch: MMCV_WITH_OPS=1 pip install '
         f'--no-build-isolation --no-cache-dir --force-reinstall --no-deps {package}'
     )
 
 
 def _import_fault(module: str) -> str:
-    """Import ``module``; return the first line of what went wrong, or ''."""
+    """Import a module. Return the first line of its error, or an empty string."""
     try:
         found = importlib.import_module(module)
         if module == 'torch' and tuple(map(int, found.__version__.split('.')[:2])) < OLDEST_TORCH:
-            return 'older than 2.6, whose torch.load runs code from checkpoints'
-    except Exception as error:  # a broken stack fails in its own ways: AssertionError, OSError, ...
+            return 'older than 2.6, torch.load may run code from checkpoints'
+    except Exception as error:  # broken packages raise any error: AssertionError, OSError, ...
         return f'{type(error).__name__}: {error}'.splitlines()[0]
     return ''
 
@@ -71,15 +70,15 @@ def _import_fault(module: str) -> str:
 def stack_facts() -> List[Fact]:
     """Check torch, mmengine, mmcv with its operators, mmdet, pycocotools and safetensors.
 
-    Checks stop at the first fault, since what follows would only repeat it.
+    Checks stop at the first fault, because later packages depend on earlier ones.
     """
     facts = []
     for module, remedy in (
         ('torch', SETUP),
-        ('mmengine', SETUP + '; mmengine needs pkg_resources, that is setuptools<80'),
+        ('mmengine', SETUP + '. mmengine needs pkg_resources from setuptools<80'),
         ('mmcv', SETUP),
         ('mmcv._ext', operators_remedy()),
-        ('mmdet', 'install a combination that works: ' + SETUP),
+        ('mmdet', 'install a tested combination: ' + SETUP),
         ('pycocotools', SETUP),
         ('safetensors', 'pip install safetensors'),
     ):
@@ -93,11 +92,15 @@ def stack_facts() -> List[Fact]:
 
 
 def require_stack() -> None:
-    """Raise one ``ImportError`` that names what is installed and what to run."""
+    """Raise an ``ImportError`` that names the fault, the installed packages and the remedy.
+
+    Raises:
+        ImportError: If a package is missing or broken.
+    """
     facts = stack_facts()
     wrong = [fact for fact in facts if fact.remedy]
     if wrong:
-        present = ', '.join(filter(None, map(installed, DISTRIBUTIONS))) or 'none of its needs'
+        present = ', '.join(filter(None, map(installed, DISTRIBUTIONS))) or 'none of the required packages'
         raise ImportError(
             f'eca_mmdet cannot run: {wrong[0].name}: {wrong[0].found}\n'
             f'  installed: {present}\n'

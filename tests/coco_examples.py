@@ -1,25 +1,25 @@
-"""Hypothesis strategies: tiny COCO data with detections, and what pycocotools alone says about them."""
+"""Random COCO data for tests of the evaluation, and helpers that evaluate it."""
 
 import contextlib
 import copy
 import io
-import logging
 from typing import Any, Dict, List, NamedTuple
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
 from mmdet.datasets.api_wrappers import COCO, COCOeval
-from mmengine.logging import MMLogger
 from pycocotools import mask as mask_tools
 
+from eca_mmdet.evaluation.hotcoco_eval import HotcocoEval
+
 SIDES = [8, 13, 40]
-SCORES = [0.1, 0.5, 0.9, 0.25]  # few, so that many are equal
+SCORES = [0.1, 0.5, 0.9, 0.25]  # few values, so that many detections have equal scores
 AREAS = [0, 30, 1024, 5000, 9216, 20000]
 
 
 class Example(NamedTuple):
-    """Ground truth, and predictions as mmdet's metric keeps them."""
+    """Ground truth, and predictions as mmdet's ``CocoMetric`` stores them."""
 
     truth: Dict[str, Any]
     predictions: List[Dict[str, Any]]
@@ -29,7 +29,7 @@ class Example(NamedTuple):
         return [category['name'] for category in self.truth['categories']]
 
     def detections(self, kind: str) -> List[dict]:
-        """The contents of a COCO result file; a label is a place among the file's categories."""
+        """Convert the predictions to the content of a COCO result file."""
         return [
             dict(
                 image_id=prediction['img_id'],
@@ -52,13 +52,13 @@ class Example(NamedTuple):
 
 
 def ids(count: int):
-    """Distinct ids in any order."""
+    """Draw distinct ids in any order."""
     return st.lists(st.integers(0, 12), min_size=count, max_size=count, unique=True)
 
 
 @st.composite
 def coco_examples(draw) -> Example:
-    """Up to three images and four classes; crowds, images without objects, equal scores and boxes."""
+    """Draw up to three images and four classes, with crowds, empty images, and equal scores and boxes."""
     side, classes, images = draw(st.sampled_from(SIDES)), draw(st.integers(1, 4)), draw(st.integers(1, 3))
     image_ids, category_ids = draw(ids(images)), draw(ids(classes))
     corner = st.integers(0, 2 * side - 4).map(lambda x: x / 2)
@@ -77,19 +77,19 @@ def coco_examples(draw) -> Example:
                 id=index + 1,
                 image_id=image_ids[image],
                 category_id=category_ids[label],
-                bbox=list(_moved(box, moved)),
+                bbox=list(_shift(box, is_shifted)),
                 area=area,
                 iscrowd=int(crowd == 0),
-                segmentation=[_corners(_moved(box, moved))],
+                segmentation=[_corners(_shift(box, is_shifted))],
             )
-            for index, ((box, image, label, moved), area, crowd) in enumerate(objects)
+            for index, ((box, image, label, is_shifted), area, crowd) in enumerate(objects)
         ],
     )
     return Example(truth, [_prediction(i, image, found, side) for i, image in enumerate(image_ids)])
 
 
-def _moved(box: tuple, moved: bool) -> tuple:
-    return (box[0] + 0.5, *box[1:]) if moved else box
+def _shift(box: tuple, is_shifted: bool) -> tuple:
+    return (box[0] + 0.5, *box[1:]) if is_shifted else box
 
 
 def _corners(box: tuple) -> List[float]:
@@ -98,21 +98,24 @@ def _corners(box: tuple) -> List[float]:
 
 
 def _prediction(index: int, image_id: int, found: list, side: int) -> Dict[str, Any]:
-    here = [(place, score) for place, score in found if place[1] == index]
-    own = [(_moved(box, moved), label, score) for (box, _, label, moved), score in here]
-    boxes = np.array([box for box, _, _ in own], np.float32).reshape(-1, 4)
+    detections = [
+        (_shift(box, is_shifted), label, score)
+        for (box, image, label, is_shifted), score in found
+        if image == index
+    ]
+    boxes = np.array([box for box, _, _ in detections], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return dict(
         img_id=image_id,
         bboxes=boxes,
-        scores=np.array([score for _, _, score in own], np.float32),
-        labels=np.array([label for _, label, _ in own], np.int64),
-        masks=[mask_tools.frPyObjects([_corners(box)], side, side)[0] for box, _, _ in own],
+        scores=np.array([score for _, _, score in detections], np.float32),
+        labels=np.array([label for _, label, _ in detections], np.int64),
+        masks=[mask_tools.frPyObjects([_corners(box)], side, side)[0] for box, _, _ in detections],
     )
 
 
 def load(truth: Dict[str, Any]) -> COCO:
-    """Ground truth of its own, since evaluation changes it."""
+    """Load a copy of the ground truth, because an evaluation modifies it."""
     coco = COCO()
     coco.dataset = copy.deepcopy(truth)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -121,26 +124,39 @@ def load(truth: Dict[str, Any]) -> COCO:
 
 
 def run(evaluation: COCOeval, **params: Any) -> COCOeval:
-    """Evaluate with these parameters, without a word."""
+    """Evaluate with these parameters and no output."""
     for name, value in params.items():
         setattr(evaluation.params, name, copy.copy(value))
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
+        with contextlib.suppress(IndexError):  # there is no summary for fewer than three maxDets
+            evaluation.summarize()
     return evaluation
 
 
-def by_pycocotools(example: Example, kind: str, **params: Any) -> COCOeval:
-    """What pycocotools says, without this package and mmdet."""
+def evaluate_with_pycocotools(example: Example, kind: str, **params: Any) -> COCOeval:
+    """Evaluate with pycocotools alone."""
     truth = load(example.truth)
     with contextlib.redirect_stdout(io.StringIO()):
         detections = truth.loadRes(example.detections(kind))
     return run(COCOeval(truth, detections, kind), **params)
 
 
-def feed(metric, truth, predictions):
-    """Feed a metric as the test loop does, one image a batch."""
+def assert_equal_to_pycocotools(truth, detections, kind, **params):
+    """Compare every number of ``HotcocoEval`` with pycocotools; return the ``HotcocoEval``."""
+    params = {'maxDets': [100, 300, 1000], **params}
+    coco = load(truth)
+    expected = run(COCOeval(coco, coco.loadRes(copy.deepcopy(detections)), kind), **params)
+    ours = run(HotcocoEval(load(truth), copy.deepcopy(detections), kind), **params)
+    for name in ('precision', 'recall', 'scores'):
+        np.testing.assert_array_equal(ours.eval[name], expected.eval[name], strict=True)
+    np.testing.assert_array_equal(ours.stats, expected.stats, strict=True)
+    return ours
+
+
+def evaluate(metric, truth, predictions):
+    """Evaluate a metric as the test loop does, with one image per batch."""
     metric.dataset_meta = dict(classes=tuple(category['name'] for category in truth['categories']))
     for prediction in copy.deepcopy(predictions):
         fields = {key: torch.as_tensor(prediction[key]) for key in ('bboxes', 'scores', 'labels')}
@@ -156,10 +172,3 @@ def feed(metric, truth, predictions):
         )
         metric.process({}, [sample])
     return metric.evaluate(len(predictions))
-
-
-def capture_log(monkeypatch, caplog):
-    """What mmengine's logger is told, from ``INFO`` on."""
-    monkeypatch.setattr(MMLogger, 'get_current_instance', logging.getLogger)
-    caplog.set_level('INFO')
-    return caplog

@@ -1,6 +1,7 @@
-"""Fixtures: data the project draws, a random official checkpoint, folders of real data."""
+"""Fixtures for generated data, configs, logs and real datasets."""
 
 import importlib.util
+import logging
 import os
 import shutil
 import sys
@@ -10,13 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from mmengine.logging import MMLogger
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.append(str(ROOT / 'tools'))  # for the packages there: benchmarks, published
+sys.path.append(str(ROOT / 'tools'))  # for the packages `benchmarks` and `published`
 
-# The same examples in every run, so that a failure in CI is one that everybody can see again.
-# Search for new ones with HYPOTHESIS_PROFILE=search.
+# Hypothesis tests the same examples in every run, so that failures in CI are reproducible.
+# Set HYPOTHESIS_PROFILE=search to search for new ones.
 settings.register_profile(
     'ci',
     max_examples=200,
@@ -35,8 +37,8 @@ def _seed():
 
 
 @pytest.fixture(scope='session', autouse=True)
-def _metafiles_are_read_once():
-    """mmengine reads all of mmdet's for every base named ``mmdet::``, nine tenths of reading a config."""
+def _cache_metafiles():
+    """Cache mmdet's metafiles: reading them for every ``mmdet::`` base takes 90 % of the loading time."""
     from mmengine.config import utils
 
     with pytest.MonkeyPatch.context() as patch:
@@ -46,7 +48,7 @@ def _metafiles_are_read_once():
 
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory):
-    """A tiny data set of drawn shapes in COCO layout."""
+    """Folder of a tiny generated dataset of shapes in COCO format."""
     from eca_mmdet.datasets import make_shapes
 
     return make_shapes(tmp_path_factory.mktemp('data') / 'shapes', train=8, val=4, size=64)
@@ -54,21 +56,35 @@ def shapes(tmp_path_factory):
 
 @pytest.fixture
 def data(shapes, tmp_path):
-    """A copy of the drawn shapes, to break."""
+    """Folder of a copy of the shapes dataset, which a test may modify."""
     return shutil.copytree(shapes, tmp_path / 'data')
 
 
 @pytest.fixture
 def cfg(data):
-    """The config of the drawn shapes, for that copy."""
+    """Config of the shapes dataset that reads the copy in ``data``."""
     from eca_mmdet.apis import load_config
 
     return load_config('eca_mmdet::mask_rcnn_ecanet18_fpn_shapes.py', dict(data_root=str(data)))
 
 
 @pytest.fixture
+def hotcoco():
+    """The module ``hotcoco``. Skips the test where it is not installed."""
+    return pytest.importorskip('hotcoco')
+
+
+@pytest.fixture
+def mmengine_log(monkeypatch, caplog):
+    """Capture the messages of mmengine's logger, from level ``INFO``."""
+    monkeypatch.setattr(MMLogger, 'get_current_instance', logging.getLogger)
+    caplog.set_level('INFO')
+    return caplog
+
+
+@pytest.fixture
 def in_tmp(tmp_path, monkeypatch):
-    """An empty current folder."""
+    """Change to an empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -76,25 +92,25 @@ def in_tmp(tmp_path, monkeypatch):
 def _real_data(name: str) -> Path:
     folder = Path(os.environ.get('ECA_MMDET_DATA', ROOT / 'data')) / name
     if not folder.is_dir():
-        pytest.skip(f'{folder} is not there; set ECA_MMDET_DATA to the folder that holds {name}')
+        pytest.skip(f'{folder} not found: set ECA_MMDET_DATA to the folder that contains {name}')
     return folder
 
 
 @pytest.fixture
 def coco_mini():
-    """120 images of COCO 2017 in COCO's own layout."""
+    """Folder with 120 images of COCO 2017 in COCO format."""
     return _real_data('coco_mini')
 
 
 @pytest.fixture
 def nuclei():
-    """540 microscope images of the Data Science Bowl 2018."""
+    """Folder with 540 microscope images of the Data Science Bowl 2018."""
     return _real_data('nuclei')
 
 
 @pytest.fixture
 def venv(tmp_path):
-    """Path of an environment that is not there yet."""
+    """Path of a virtual environment that does not exist yet."""
     return tmp_path / 'venv'
 
 

@@ -1,4 +1,4 @@
-"""The package as an installer, mmengine and a user with a broken stack see it."""
+"""The wheel, the config package and the check of the installed packages."""
 
 import os
 import re
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope='session')
 def wheel(tmp_path_factory):
-    """The project's wheel, built from what the repository holds."""
+    """Build the wheel of the project."""
     source, target = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
     for name in ('setup.py', 'README.md', 'model-index.yml'):
         shutil.copy(ROOT / name, source)
@@ -42,10 +42,10 @@ def wheel(tmp_path_factory):
     return next(target.glob('eca_mmdet-*.whl'))
 
 
-def test_wheel__carries_configs_tools_and_index_as_files(wheel):
+def test_wheel__contains_configs_tools_and_model_index(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    developer = re.compile(r'benchmark.*|readme_tables|setup_env')
-    tools = [path for path in ROOT.glob('tools/*.py') if not developer.fullmatch(path.stem)]
+    developer_tools = re.compile(r'benchmark.*|readme_tables|setup_env')
+    tools = [path for path in ROOT.glob('tools/*.py') if not developer_tools.fullmatch(path.stem)]
     for path in [*ROOT.glob('configs/**/*.py'), *tools]:
         assert f'eca_mmdet/.mim/{path.relative_to(ROOT)}' in names
     assert sum(name.startswith('eca_mmdet/.mim/tools/') for name in names) == len(tools)
@@ -53,8 +53,8 @@ def test_wheel__carries_configs_tools_and_index_as_files(wheel):
     assert not any(name.startswith(('tests/', 'configs/')) for name in names)
 
 
-def test_installed_wheel__resolves_its_configs_from_any_folder(wheel, tmp_path):
-    """A user's config on ours, read by the installed wheel, far from the repository."""
+def test_installed_wheel__finds_its_configs_from_any_folder(wheel, tmp_path):
+    """A user config inherits from one of the package, outside the repository."""
     site = tmp_path / 'site'
     zipfile.ZipFile(wheel).extractall(site)
     config = tmp_path / 'mine.py'
@@ -79,15 +79,15 @@ def test_installed_wheel__resolves_its_configs_from_any_folder(wheel, tmp_path):
     assert result.stdout.strip().splitlines()[-1].startswith(str(site))
 
 
-def test_base_of_other_packages__still_resolves(tmp_path):
+def test_base_config_of_another_package__is_found(tmp_path):
     config = tmp_path / 'mine.py'
     config.write_text("_base_ = 'mmdet::_base_/schedules/schedule_1x.py'")
     assert Config.fromfile(config).train_cfg.max_epochs == 12
 
 
 @pytest.mark.parametrize('name', ['mask_rcnn_ecanet18_fpn_shapes.py', 'mask_rcnn_ecanet50_fpn_1x.py'])
-def test_derived_config__builds_its_parts_through_mmdets_registries(tmp_path, name, shapes, capfd):
-    """mmengine marks what another package's config builds with that package's name as scope."""
+def test_derived_config__builds_its_parts_from_mmdet_registries(tmp_path, name, shapes, capfd):
+    """mmengine uses the name of the package as the scope of what its configs build."""
     config = tmp_path / 'mine.py'
     config.write_text(f"_base_ = 'eca_mmdet::{name}'")
     cfg = Config.fromfile(config)
@@ -101,14 +101,14 @@ def test_derived_config__builds_its_parts_through_mmdets_registries(tmp_path, na
     assert 'not installed' not in ''.join(capfd.readouterr())
 
 
-def test_unknown_config__is_a_missing_file(tmp_path):
+def test_unknown_config__raises_file_not_found(tmp_path):
     config = tmp_path / 'mine.py'
     config.write_text("_base_ = 'eca_mmdet::nothing.py'")
     with pytest.raises(FileNotFoundError, match='nothing.py'):
         Config.fromfile(config)
 
 
-def broken(monkeypatch, module, error):
+def break_import(monkeypatch, module, error):
     original = environment.importlib.import_module
 
     def fail(name):
@@ -129,10 +129,8 @@ def broken(monkeypatch, module, error):
         ('mmengine', ModuleNotFoundError("No module named 'pkg_resources'"), 'setuptools<80'),
     ],
 )
-def test_broken_stack__fails_with_one_message_of_what_is_there_and_what_to_do(
-    monkeypatch, module, error, message
-):
-    broken(monkeypatch, module, error)
+def test_broken_package__raises_an_error_with_versions_and_remedy(monkeypatch, module, error, message):
+    break_import(monkeypatch, module, error)
     with pytest.raises(ImportError, match='eca_mmdet cannot run') as caught:
         environment.require_stack()
     assert message in str(caught.value)
@@ -140,7 +138,7 @@ def test_broken_stack__fails_with_one_message_of_what_is_there_and_what_to_do(
     assert len(str(caught.value).splitlines()) == 3
 
 
-def test_import__without_operators_says_so_in_a_new_process(tmp_path):
+def test_import__reports_missing_operators(tmp_path):
     (tmp_path / 'sitecustomize.py').write_text("import sys; sys.modules['mmcv._ext'] = None")
     result = subprocess.run(
         [sys.executable, '-c', 'import eca_mmdet'],

@@ -1,4 +1,4 @@
-"""What a script calls: preparing and checking a run, loading converted weights."""
+"""Functions for scripts: prepare, check and run trainings and evaluations, and load checkpoints."""
 
 from .build_runner import RunnerError, build_runner
 from .check_weights import add_weights_hooks

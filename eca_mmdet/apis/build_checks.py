@@ -1,13 +1,11 @@
-"""Checks of a config's parts: each is built, or at least called for, without data, memory or weights.
+"""Check the parts of a config by building them without data, or by checking their arguments.
 
-What a part refuses here, it would refuse in the run, after the data was read.
+The same errors would otherwise appear in the run, after the data has been loaded.
 """
 
 import inspect
 import logging
-import os
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, List, Optional, Tuple
 
 from mmdet.datasets import AspectRatioBatchSampler
@@ -24,84 +22,24 @@ from mmdet.registry import (
 )
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, DefaultSampler, InfiniteSampler
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, build_optim_wrapper
 from mmengine.registry import Registry
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, TestLoop, ValLoop
 from torch import nn
 
-from ..datasets.dataset_checks import find_datasets, registered
-from ..datasets.label_checks import parts
+from ..datasets.config_datasets import find_datasets, resolve_type
+from ..datasets.label_checks import iter_parts
 
-MISTAKES = (AssertionError, KeyError, TypeError, ValueError)
-"""What mmdet, mmengine and torch raise for wrong settings."""
+SETTING_ERRORS = (AssertionError, KeyError, TypeError, ValueError)
+"""Exceptions that mmdet, mmengine and torch raise for wrong settings."""
 
 _SAMPLERS = (DefaultSampler, InfiniteSampler, AspectRatioBatchSampler)
 
 
-def check_sections(cfg: Config, mode: str) -> None:
-    """Check that a config has what a run of this mode needs.
-
-    Raises:
-        ValueError: If a section is missing or is no dict.
-    """
-    needed = ['model', *(['train_dataloader', 'train_cfg', 'optim_wrapper'] if mode == 'train' else [])]
-    evaluation = ['val_dataloader', 'val_cfg', 'val_evaluator']
-    if mode == 'test':
-        needed += [name.replace('val', 'test', 1) for name in evaluation]
-    elif any(cfg.get(name) is not None for name in evaluation):
-        needed += evaluation
-    missing = [name for name in needed if cfg.get(name) is None]
-    if missing:
-        raise ValueError(
-            f'{cfg.filename} has no {", ".join(missing)}: to {mode}, a config needs {", ".join(needed)}. '
-            "Name base configs that define them in its _base_, such as 'eca_mmdet::_base_/schedule_1x.py'"
-        )
-    for name in needed:
-        if not isinstance(cfg[name], (dict, list, tuple) if name.endswith('evaluator') else dict):
-            raise ValueError(f'{name} is {cfg[name]!r} in {cfg.filename}, not a dict(...)')
-        if name.endswith('dataloader') and not isinstance(cfg[name].get('dataset'), dict):
-            raise ValueError(
-                f'{name}.dataset is {cfg[name].get("dataset")!r} in {cfg.filename}, not a dict(...)'
-            )
-
-
-def check_log_level(cfg: Config) -> None:
-    """Check the config's ``log_level``; mmengine itself does not where a logger of this name exists.
-
-    Raises:
-        ValueError: If Python's logging has no such level.
-    """
-    level = cfg.get('log_level', 'INFO')
-    if isinstance(level, int) or isinstance(logging.getLevelName(level), int):
-        return
-    raise ValueError(f'log_level={level!r}: allowed are DEBUG, INFO, WARNING, ERROR and CRITICAL')
-
-
-def check_work_dir(path: str) -> None:
-    """Check that a work folder can be made or written to.
-
-    Raises:
-        FileExistsError: If it is a file.
-        PermissionError: If it lies under a file or a folder that cannot be written.
-    """
-    folder = Path(path).absolute()
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f'work folder {path} is a file; name a folder with --work-dir')
-    if folder.is_symlink() and not folder.exists():
-        raise FileExistsError(
-            f'work folder {path} is a symbolic link that leads to no folder; name another with --work-dir'
-        )
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f'cannot write to the work folder {path}: {existing} is not a folder that this user may write '
-            'to; name another with --work-dir'
-        )
-
-
-def message(key: str, error: Exception) -> str:
-    """What to say of a part of the config whose constructor raised an error."""
+def build_error_message(key: str, error: Exception) -> str:
+    """Describe a part of the config whose constructor raised an error."""
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     return f'{key} of the config cannot be built: {type(error).__name__}: {text}'
 
@@ -114,8 +52,8 @@ def check_parts(cfg: Config, mode: str) -> None:
         mode: ``'train'`` or ``'test'``.
 
     Raises:
-        KeyError: If there is no class of a given name.
-        ValueError: If a class does not take its settings.
+        KeyError: If a class is not registered.
+        ValueError: If a class does not accept its settings.
     """
     splits = ['train', 'val'] if mode == 'train' else ['test']
     for split in splits:
@@ -124,95 +62,106 @@ def check_parts(cfg: Config, mode: str) -> None:
         _check_loop(cfg[f'{split}_cfg'], split)
         _check_loader(cfg[f'{split}_dataloader'], f'{split}_dataloader')
         evaluators = cfg.get(f'{split}_evaluator') or []
-        for key, node in _items([evaluators] if isinstance(evaluators, dict) else evaluators):
+        for key, node in _iter_items([evaluators] if isinstance(evaluators, dict) else evaluators):
             _check_evaluator(node, f'{split}_evaluator.{key}')
     for name in ('default_hooks', 'custom_hooks'):
-        for key, node in _items(cfg.get(name) or {}):
+        for key, node in _iter_items(cfg.get(name) or {}):
             if isinstance(node, dict):
-                _check_arguments(HOOKS, node, f'{name}.{key}')
+                cls = _check_arguments(HOOKS, node, f'{name}.{key}')
+                if mode == 'train' and isinstance(cls, type) and issubclass(cls, CheckpointHook):
+                    _check_interval(node, f'{name}.{key}')
     if mode == 'train':
         _check_schedule(cfg)
 
 
-def _items(node: Any) -> List[Tuple[Any, Any]]:
+def _iter_items(node: Any) -> List[Tuple[Any, Any]]:
     return list(node.items() if isinstance(node, dict) else enumerate(node))
 
 
 def _check_arguments(registry: Registry, node: dict, key: str, default: Any = None, **given: Any) -> Any:
-    """Check that a class exists and has parameters of the names that a config gives; return the class."""
+    """Check that a class is registered and has the parameters that a config sets. Return the class."""
     settings = {name: value for name, value in node.items() if name not in ('type', '_scope_', 'priority')}
-    kind = registered(registry, node.get('type', default))
-    if kind is None:
+    cls = resolve_type(registry, node.get('type', default))
+    if cls is None:
         raise KeyError(
-            f'{key}.type is {node.get("type")!r}: mmdet and the config register no {registry.name} so'
+            f'{key}.type is {node.get("type")!r}, but no {registry.name} of this name is registered. Check '
+            'the spelling, or import your own class with custom_imports in the config'
         )
     try:
-        inspect.signature(kind).bind(**{**given, **settings})
+        inspect.signature(cls).bind(**{**given, **settings})
     except TypeError as error:
         raise ValueError(
-            f'{key} of the config does not fit {getattr(kind, "__name__", kind)}: {error}'
+            f'{key} of the config has wrong arguments for {getattr(cls, "__name__", cls)}: {error}'
         ) from None
-    return kind
+    return cls
+
+
+def _check_interval(node: dict, key: str) -> None:
+    """Check the interval of a ``CheckpointHook``, which is first used at the end of an epoch."""
+    interval = node.get('interval', -1)
+    if not isinstance(interval, (int, float)):
+        raise ValueError(
+            f'{key}.interval is {interval!r}, but must be a number: of epochs, or of iterations with '
+            'by_epoch=False. Use -1 to save no checkpoints in between'
+        )
 
 
 def _check_loop(node: dict, split: str) -> None:
     train = EpochBasedTrainLoop if node.get('by_epoch', True) else IterBasedTrainLoop
     default = dict(train=train, val=ValLoop, test=TestLoop)[split]
-    settings = {k: v for k, v in node.items() if k != 'by_epoch' or 'type' in node}
+    settings = {name: value for name, value in node.items() if name != 'by_epoch' or 'type' in node}
     evaluator = {} if split == 'train' else dict(evaluator=None)
     _check_arguments(LOOPS, settings, f'{split}_cfg', default, runner=None, dataloader=None, **evaluator)
     for name in ('max_epochs', 'max_iters', 'val_interval'):
         value = node.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1 or int(value) != value:
-            raise ValueError(f'{split}_cfg.{name} is {value!r}: give a whole number from 1')
+            raise ValueError(f'{split}_cfg.{name} is {value!r}, but must be an integer of at least 1')
 
 
 def _check_loader(node: dict, key: str) -> None:
     settings = {**deepcopy(node), 'dataset': [0] * 8}
     for name, given in (('sampler', dict(dataset=None)), ('batch_sampler', dict(sampler=None, batch_size=1))):
         if isinstance(node.get(name), dict):
-            kind = registered(DATA_SAMPLERS, node[name].get('type'))
-            if kind not in _SAMPLERS:  # others look at the data
-                _check_arguments(DATA_SAMPLERS, node[name], f'{key}.{name}', **given, **_seed(kind))
+            cls = resolve_type(DATA_SAMPLERS, node[name].get('type'))
+            if cls not in _SAMPLERS:  # other samplers read the dataset, which is not loaded here
+                seed = dict(seed=None) if cls and 'seed' in inspect.signature(cls).parameters else {}
+                _check_arguments(DATA_SAMPLERS, node[name], f'{key}.{name}', **given, **seed)
                 settings[name] = dict(type=DefaultSampler) if name == 'sampler' else None
     try:
         Runner.build_dataloader(settings)
-    except MISTAKES as error:
-        raise ValueError(message(key, error)) from None
-    for name, wrapper in parts(node['dataset'], f'{key}.dataset', ('pipeline',)):
+    except SETTING_ERRORS as error:
+        raise ValueError(build_error_message(key, error)) from None
+    for name, wrapper in iter_parts(node['dataset'], f'{key}.dataset', ('pipeline',)):
         if 'dataset' in wrapper or 'datasets' in wrapper:
             _check_arguments(DATASETS, wrapper, name)
     for name, dataset in find_datasets(node['dataset'], f'{key}.dataset'):
-        kind = _check_arguments(DATASETS, dataset, name)
-        if isinstance(kind, type) and issubclass(kind, BaseDataset):
+        cls = _check_arguments(DATASETS, dataset, name)
+        if isinstance(cls, type) and issubclass(cls, BaseDataset):
             try:
                 DATASETS.build({**deepcopy(dataset), 'lazy_init': True})
-            except Exception as error:  # the same code runs when the data is read
-                raise ValueError(message(name, error)) from None
-
-
-def _seed(kind: Any) -> dict:
-    return dict(seed=None) if kind and 'seed' in inspect.signature(kind).parameters else {}
+            except Exception as error:  # the same code runs when the data is loaded
+                raise ValueError(build_error_message(name, error)) from None
 
 
 def _check_evaluator(node: dict, key: str) -> None:
-    kind = _check_arguments(METRICS, node, key)
-    if isinstance(kind, type) and issubclass(kind, CocoMetric):
+    cls = _check_arguments(METRICS, node, key)
+    if isinstance(cls, type) and issubclass(cls, CocoMetric):
         try:
             METRICS.build({**deepcopy(node), 'ann_file': None})
-        except Exception as error:  # the run builds it in the same way
-            raise ValueError(message(key, error)) from None
+        except Exception as error:  # the same code runs when the evaluator is built
+            raise ValueError(build_error_message(key, error)) from None
 
 
 def _check_schedule(cfg: Config) -> None:
-    """Build the optimizer, of a tiny model and without rules for single parameters, and its schedules."""
-    kind = (cfg.optim_wrapper.get('optimizer') or {}).get('type')
-    if kind and registered(OPTIMIZERS, kind) is None:
+    """Build the optimizer for a tiny model, without ``paramwise_cfg``, and the schedules."""
+    optimizer_type = (cfg.optim_wrapper.get('optimizer') or {}).get('type')
+    if optimizer_type and resolve_type(OPTIMIZERS, optimizer_type) is None:
         raise KeyError(
-            f'optim_wrapper.optimizer.type is {kind!r}: torch and mmdet have no optimizer of that name'
+            f'optim_wrapper.optimizer.type is {optimizer_type!r}, but torch and mmdet have no optimizer of '
+            'this name. Check the spelling'
         )
-    if not kind:
-        print_log('optim_wrapper was not checked: it has no single optimizer', level=logging.WARNING)
+    if not optimizer_type:
+        print_log('optim_wrapper was not checked: it has several optimizers', level=logging.WARNING)
         return
     key: str = 'optim_wrapper'
     optimizer: Optional[OptimWrapper] = None
@@ -232,7 +181,7 @@ def _check_schedule(cfg: Config) -> None:
                 PARAM_SCHEDULERS.build(
                     deepcopy(node), default_args=dict(optimizer=optimizer, epoch_length=1000)
                 )
-    except MISTAKES as error:
-        raise ValueError(message(key, error)) from None
+    except SETTING_ERRORS as error:
+        raise ValueError(build_error_message(key, error)) from None
     except Exception as error:
         print_log(f'{key} was not checked: {type(error).__name__}: {error}', level=logging.WARNING)

@@ -1,4 +1,4 @@
-"""Building the runner of a config: the last step before data is read."""
+"""Build the runner of a config."""
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
@@ -6,17 +6,17 @@ from mmengine.runner import Runner
 
 
 class RunnerError(ValueError):
-    """A config whose runner cannot be built."""
+    """Raised if the runner of a config cannot be built."""
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner, of the class that the config's ``runner_type`` names if it has one.
+    """Build the runner of a config, of the class ``runner_type`` if the config sets one.
 
     Raises:
-        RunnerError: If it cannot be built: of logs, visualizer, seed or hooks, for example.
+        RunnerError: If it cannot be built, for example because of its visualizer, seed or hooks.
     """
     try:
         return RUNNERS.build(cfg) if cfg.get('runner_type') else Runner.from_cfg(cfg)
-    except Exception as error:  # a config of a user names any class
+    except Exception as error:  # a config can name any class
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         raise RunnerError(f'the run cannot be set up: {type(error).__name__}: {text}') from error

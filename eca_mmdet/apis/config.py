@@ -1,4 +1,4 @@
-"""From a config file and command-line options to the config of one run."""
+"""Load the config of a run from a file and command-line options."""
 
 import inspect
 import logging
@@ -15,49 +15,49 @@ from .dict_action import PATH_KEYS
 
 
 def load_config(path: str, options: Optional[dict] = None) -> Config:
-    """Read a config; ``options`` override it, and ``data_root`` reaches every data set.
+    """Load a config and override it with options.
 
-    A config's ``data_root`` is copied into its data sets and evaluators when it is
-    read. Overriding the name alone would change nothing, so the copies follow.
+    Configs copy ``data_root`` into their datasets and evaluators. An option ``data_root`` also replaces these
+    copies.
 
     Args:
         path: Config file, or ``eca_mmdet::NAME.py``.
-        options: Dotted names and values, as ``--cfg-options`` gives them.
+        options: Dotted names and values, as in ``--cfg-options``.
 
     Raises:
-        FileNotFoundError: If there is no such config.
-        ValueError: If the config cannot be read, or an option does not fit it.
+        FileNotFoundError: If the config does not exist.
+        ValueError: If the config cannot be read, or an option cannot be applied to it.
     """
     cfg = _read_config(path)
     options = dict(options or {})
-    _warn_of_unknown(cfg, options)
+    _warn_about_unknown(cfg, options)
     if 'data_root' in options:
-        options['data_root'] = _folder(options['data_root'])
-        _move_data_root(cfg, options['data_root'])
+        options['data_root'] = _with_trailing_slash(options['data_root'])
+        _replace_data_root(cfg, options['data_root'])
     try:
         cfg.merge_from_dict(options)
     except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f'--cfg-options do not fit the config: {error}') from None
+        raise ValueError(f'--cfg-options cannot be applied to the config: {error}') from None
     return cfg
 
 
 def _read_config(path: str) -> Config:
     if '::' in path:
         try:
-            path = Config._get_cfg_path(path, '')[0]  # as a config's `_base_` is found
+            path = Config._get_cfg_path(path, '')[0]  # the lookup that mmengine uses for `_base_`
         except (ImportError, OSError, KeyError, ValueError, AssertionError) as error:
-            raise FileNotFoundError(f'{path}: no such config: {error}') from None
+            raise FileNotFoundError(f'{path}: config not found: {error}') from None
     path = os.path.expanduser(path)
     if not Path(path).is_file():
-        raise FileNotFoundError(f'{path}: no such config; see the configs folder for those of this project')
+        raise FileNotFoundError(f'{path}: config not found. The configs of this project are in configs/')
     try:
         return Config.fromfile(path)
-    except Exception as error:  # a config is Python: anything can be raised in it
+    except Exception as error:  # a config is Python code, which can raise any error
         raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from None
 
 
-def _warn_of_unknown(cfg: Config, options: Iterable[str]) -> None:
-    """Name the options that nothing reads: mmengine adds them to the config without a word."""
+def _warn_about_unknown(cfg: Config, options: Iterable[str]) -> None:
+    """Warn about options that have no effect, which mmengine silently adds to the config."""
     known = {
         *cfg,
         *inspect.signature(Runner.__init__).parameters,
@@ -70,19 +70,19 @@ def _warn_of_unknown(cfg: Config, options: Iterable[str]) -> None:
         if name not in known:
             similar = get_close_matches(name, known, n=1)
             print_log(
-                f'--cfg-options {option}: the config has no {name} and mmengine reads none, so this changes '
-                f'nothing{f"; did you mean {similar[0]}?" if similar else ""}',
+                f'--cfg-options {option} has no effect: neither the config nor mmengine has an option {name}.'
+                f'{f" Did you mean {similar[0]}?" if similar else ""}',
                 level=logging.WARNING,
             )
 
 
-def _folder(path: Any) -> str:
-    """A data root that names can be added to; empty for the current folder."""
+def _with_trailing_slash(path: Any) -> str:
+    """Return a data root to which file names can be appended. Empty for the current folder."""
     return '' if path in (None, '') else str(path).rstrip('/') + '/'
 
 
 def expand_home(node: Any) -> None:
-    """Replace a leading ``~`` in the paths of a config, as mmengine does when it loads a checkpoint."""
+    """Expand a leading ``~`` in the paths of a config."""
     for name, value in node.items() if hasattr(node, 'items') else enumerate(node):
         if name in PATH_KEYS and isinstance(value, str):
             node[name] = os.path.expanduser(value)
@@ -90,17 +90,17 @@ def expand_home(node: Any) -> None:
             expand_home(value)
 
 
-def _move_data_root(cfg: Config, new: str) -> None:
-    """Replace the config's data root in its data sets and in its evaluators' files."""
-    parts = [key for key in cfg if key.endswith(('dataloader', 'evaluator'))]
-    roots = {root for key in parts for root in _data_roots(cfg[key])}
+def _replace_data_root(cfg: Config, new: str) -> None:
+    """Replace the data root of the config in its datasets and evaluators."""
+    sections = [key for key in cfg if key.endswith(('dataloader', 'evaluator'))]
+    roots = {root for key in sections for root in _data_roots(cfg[key])}
     old = cfg.get('data_root') or (roots.pop() if len(roots) == 1 else None)
     if not old:
         raise ValueError(
-            f'data_root cannot be set: the config has no data_root and its data sets have {sorted(roots)}; '
-            'set that of each data set, such as train_dataloader.dataset.data_root'
+            f'data_root cannot be set: the config has no data_root, and its datasets have {sorted(roots)}. '
+            'Set the data_root of each dataset instead, such as train_dataloader.dataset.data_root'
         )
-    for key in parts:
+    for key in sections:
         cfg[key] = _replace_root(cfg[key], old.rstrip('/'), new)
 
 
@@ -113,7 +113,7 @@ def _data_roots(node: Any) -> Iterator[str]:
 
 
 def _replace_root(node: Any, old: str, new: str) -> Any:
-    """Replace the folder ``old`` in the data roots and annotation files below a config node."""
+    """Replace the folder ``old`` in all data roots and annotation files of a config node."""
     if isinstance(node, (list, tuple)):
         return type(node)(_replace_root(item, old, new) for item in node)
     if not isinstance(node, dict):
@@ -128,7 +128,7 @@ def _replace_root(node: Any, old: str, new: str) -> Any:
 
 
 def set_work_dir(cfg: Config, work_dir: Optional[str], config_path: str) -> None:
-    """Choose the work folder: the option, else the config's, else ``work_dirs/NAME``."""
+    """Set the work directory to the option, else to that of the config, else to ``work_dirs/NAME``."""
     if work_dir:
         cfg.work_dir = str(work_dir)
     elif not cfg.get('work_dir'):

@@ -1,7 +1,7 @@
-"""``--cfg-options KEY=VALUE``: mmengine's ``DictAction``, with values that arrive as they were written.
+"""Parse ``--cfg-options KEY=VALUE`` without changing spaces, quoted strings or paths.
 
-mmengine drops every space of a value, splits what is in quotes, and ends in a traceback where an argument
-has no ``=`` or a bracket has no partner. The literals (numbers, ``True``, ``None``, lists) stay mmengine's.
+mmengine's ``DictAction`` removes all spaces from values, splits quoted strings, and fails with a traceback if
+an argument has no ``=`` or an unmatched bracket. Numbers, bools, ``None`` and lists are parsed as there.
 """
 
 import argparse
@@ -13,7 +13,7 @@ PATH_KEYS = (
     'data_root', 'work_dir', 'load_from', 'ann_file', 'proposal_file', 'checkpoint', 'img', 'seg',
     'outfile_prefix', 'out_file_path', 'out_dir', 'test_out_dir',
 )  # fmt: skip
-"""Options whose last name is one of these hold a path: it may contain commas, brackets and digits."""
+"""Options with these names are paths, which may contain commas, brackets and digits."""
 
 _PAIRS = {'(': ')', '[': ']'}
 
@@ -21,8 +21,8 @@ _PAIRS = {'(': ')', '[': ']'}
 class SpaceKeepingDictAction(DictAction):
     """Collect ``KEY=VALUE`` arguments in a dict.
 
-    A value in quotes is a string, whatever it holds. So is a path (see ``PATH_KEYS``) and a value whose
-    brackets do not match. ``V1,V2``, ``[V1,V2]`` and ``(V1,V2)`` are lists and tuples.
+    Values in quotes, paths (see ``PATH_KEYS``) and values with unmatched brackets are strings. ``V1,V2``,
+    ``[V1,V2]`` and ``(V1,V2)`` are lists and tuples.
     """
 
     def __call__(
@@ -32,26 +32,26 @@ class SpaceKeepingDictAction(DictAction):
         values: Sequence[str],
         option_string: Optional[str] = None,
     ) -> None:
-        """Add the arguments to the namespace; one that is not ``KEY=VALUE`` is an error of the parser."""
+        """Add the arguments to the namespace. The parser exits if one is not ``KEY=VALUE``."""
         options = dict(getattr(namespace, self.dest, None) or {})
         for argument in values:
             key, equals, value = argument.partition('=')
             if not equals or not all(key.split('.')):
                 raise argparse.ArgumentError(
                     self,
-                    f'expected KEY=VALUE, got {argument!r}; quote what has spaces: "KEY=A B"',
+                    f'expected KEY=VALUE, got {argument!r}. Use quotes if there are spaces: "KEY=A B"',
                 )
             options[key] = parse_path(value) if key.split('.')[-1] in PATH_KEYS else parse_value(value)
         setattr(namespace, self.dest, options)
 
 
 def parse_path(text: str) -> Optional[str]:
-    """The path that an option gives; ``None`` for no path."""
+    """Parse a path. ``None`` stands for no path."""
     return None if text == 'None' else _unquoted(text)
 
 
 def parse_value(text: str) -> Any:
-    """The number, truth value, ``None``, list, tuple or string that an option gives."""
+    """Parse a number, bool, ``None``, list, tuple or string."""
     if _unquoted(text) != text:
         return _unquoted(text)
     inner = text.strip()
@@ -62,7 +62,7 @@ def parse_value(text: str) -> Any:
         value = DictAction._parse_int_float_bool(inner)
         return text if isinstance(value, str) else value
     if not items[-1].strip():
-        items.pop()  # a comma may follow the last element
+        items.pop()  # allow a comma after the last element
     parsed = [parse_value(item.strip()) for item in items]
     return tuple(parsed) if is_enclosed and inner[0] == '(' else parsed
 
@@ -73,7 +73,7 @@ def _unquoted(text: str) -> str:
 
 
 def _split(text: str) -> Optional[List[str]]:
-    """Split at the commas outside quotes and brackets; ``None`` where these do not match."""
+    """Split at commas outside quotes and brackets. Return ``None`` if they are unmatched."""
     items, closing, quote = [''], [], ''
     for index, char in enumerate(text):
         if char == ',' and not closing and not quote:

@@ -1,4 +1,4 @@
-"""How the command-line tools end when the user can mend the cause."""
+"""Error messages of the command-line tools."""
 
 import sys
 from contextlib import contextmanager
@@ -9,11 +9,11 @@ USER_ERRORS = (ValueError, KeyError, OSError)
 
 @contextmanager
 def user_errors(kinds: Tuple[Type[Exception], ...] = USER_ERRORS, code: int = 2) -> Iterator[None]:
-    """Print errors of these kinds as one message and exit, without a traceback.
+    """Print exceptions of these classes as a message without a traceback, and exit.
 
     Args:
-        kinds: Exception classes; by default those that checks of a user's input raise.
-        code: Exit code: 2 for wrong input (as argparse), 1 for a run that stopped.
+        kinds: Exception classes. By default those that checks of user input raise.
+        code: Exit code: 2 for wrong input (as in argparse), 1 for a run that failed.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint of a detector: results as tables and JSON, pictures."""
+"""Evaluate a checkpoint of a detector, and write its results and visualizations."""
 
 import logging
 import os
@@ -38,7 +38,7 @@ from .run_checks import check_fits
 
 
 class _DetectionCount(Hook):
-    """Counts images and detections, to tell an empty result from a wrong one."""
+    """Count images and detections, to tell an empty result from a wrong one."""
 
     images = detections = uncounted = 0
 
@@ -47,7 +47,7 @@ class _DetectionCount(Hook):
             found = sample.get('pred_instances') if hasattr(sample, 'get') else None
             self.images += 1
             self.detections += 0 if found is None else len(found)
-            self.uncounted += found is None  # a panoptic detector's, for example
+            self.uncounted += found is None  # for example, output of a panoptic detector
 
 
 def prepare_evaluation(
@@ -57,45 +57,47 @@ def prepare_evaluation(
     out: Optional[str] = None,
     show_dir: Optional[str] = None,
 ) -> Dict[str, Any]:
-    """Set up ``cfg`` for ``evaluate``, and check what could fail late.
+    """Prepare ``cfg`` for ``evaluate``, and check everything that could fail late.
 
     Args:
         cfg: Config of the run, with ``work_dir`` set.
         checkpoint: Checkpoint file of the whole detector.
-        classwise: Whether to report the AP of every class also where the config does not ask for it.
-        out: Where to write: results for ``.json`` (default ``work_dir/results.json``),
-            all predictions for ``.pkl``.
-        show_dir: Folder for pictures, ground truth on the left, predictions on the right.
+        classwise: Whether to report per-class AP even if the config does not ask for it.
+        out: Output file: ``.json`` for results, ``.pkl`` for predictions. Results are written to
+            ``work_dir/results.json`` if it is not a ``.json`` file.
+        show_dir: Folder for visualizations, with ground truth on the left and predictions on the right.
 
     Returns:
-        The checkpoint's entries beside its tensors.
+        The entries of the checkpoint other than its tensors.
 
     Raises:
-        ValueError: If ``out`` has another ending, the config has nothing to evaluate, an evaluator's
-            options are wrong, the checkpoint does not fit the model, or it was trained on the same
-            classes in another order or with boxes of another convention.
-        KeyError: If an evaluator has no such metric.
-        OSError: If a result could not be written.
+        ValueError: If ``out`` has another suffix, the config has nothing to evaluate, an evaluator has wrong
+            options, the checkpoint does not match the model, or it was trained with another class order or
+            box convention.
+        KeyError: If a metric is unknown.
+        OSError: If an output file cannot be written.
     """
     out, show_dir = (path and os.path.expanduser(path) for path in (out, show_dir))
     if out and not out.endswith(('.json', '.pkl')):
-        raise ValueError(f'--out is a .json file (results) or a .pkl file (predictions), got {out}')
+        raise ValueError(f'--out is {out}, but must be a .json file (results) or a .pkl file (predictions)')
     if not cfg.get('test_evaluator') or not cfg.get('test_dataloader'):
-        raise ValueError('the config has no test_evaluator or no test_dataloader: nothing to evaluate')
-    cfg.load_from, cfg.resume = checkpoint, False  # to resume would build the training data
+        raise ValueError(
+            'the config has no test_evaluator or no test_dataloader, so there is nothing to evaluate'
+        )
+    cfg.load_from, cfg.resume = checkpoint, False  # resuming would build the training dataset
     cfg.test_evaluator = split_by_type(cfg.test_evaluator, classwise)
     if out and out.endswith('.pkl'):
         if is_custom(cfg.test_evaluator):
             raise ValueError(
-                f'--out {out}: predictions cannot be written together with the evaluator '
-                f'{cfg.test_evaluator["type"]}; leave the option out or name a .json file'
+                f'--out {out}: the evaluator {cfg.test_evaluator["type"]} cannot write predictions. Remove the '
+                'option, or name a .json file'
             )
-        # The first of all, so that predictions are kept where a metric fails.
+        # Runs first, so that predictions are kept if a metric fails.
         cfg.test_evaluator.insert(0, dict(type='mmdet.DumpDetResults', out_file_path=out))
     if show_dir:
-        # mmdet joins a relative folder to its own path once more at every image.
+        # mmdet would prepend a relative folder again for every image.
         cfg.show_dir = str(Path(show_dir).resolve())
-        _draw(cfg, cfg.show_dir)
+        _enable_visualization(cfg, cfg.show_dir)
     cfg.results_file = out if out and out.endswith('.json') else str(Path(cfg.work_dir, 'results.json'))
     for path in filter(None, (cfg.results_file, out, show_dir and Path(show_dir, 'x.jpg'))):
         check_target(path, overwrite=True)
@@ -106,51 +108,51 @@ def prepare_evaluation(
 
 
 def prepare_validation(cfg: Config) -> None:
-    """Let the validations of a training compute what ``tools/test.py`` would."""
+    """Use the same metrics in the validations of a training as ``tools/test.py``."""
     if cfg.get('val_evaluator'):
         cfg.val_evaluator = use_fast_coco(cfg.val_evaluator)
 
 
-def _draw(cfg: Config, folder: str) -> None:
-    """Let the config's visualization hook write pictures, mmdet's own under unique names."""
+def _enable_visualization(cfg: Config, folder: str) -> None:
+    """Enable the visualization hook. mmdet's hook is replaced by one with unique file names."""
     hooks = cfg.setdefault('default_hooks', {})
     hook = hooks.get('visualization') or dict(type='mmdet.DetVisualizationHook')
-    kind = hook['type']
-    if (HOOKS.get(kind) if isinstance(kind, str) else kind) is DetVisualizationHook:
+    cls = HOOKS.get(hook['type']) if isinstance(hook['type'], str) else hook['type']
+    if cls is DetVisualizationHook:
         hook = {**hook, 'type': 'mmdet.UniquePicturesHook'}
     hooks['visualization'] = {**hook, 'draw': True, 'test_out_dir': folder}
     cfg.setdefault('visualizer', dict(type='mmdet.DetLocalVisualizer', name='visualizer'))
 
 
 def evaluate(cfg: Config, trained_iters: Optional[int] = None) -> Dict[str, Any]:
-    """Run a prepared detector over the test set; print and write all results.
+    """Evaluate a detector on the test set, and print and write the results.
 
     Args:
-        cfg: Config that ``prepare_evaluation`` set up.
-        trained_iters: Iterations that the checkpoint was trained for, where known.
+        cfg: Config that ``prepare_evaluation`` has prepared.
+        trained_iters: Number of training iterations of the checkpoint, if known.
 
     Returns:
-        ``{'bbox': {'AP': ..., ...}, 'segm': ...}`` and what other metrics measured, see
-        ``collect_results``. A COCO metric is missing where nothing was detected.
+        Results such as ``{'bbox': {'AP': ..., ...}, 'segm': ...}``, see ``collect_results``. COCO metrics are
+        missing if there are no detections.
     """
     runner = build_runner(cfg)
     counts = _DetectionCount()
     runner.register_hook(counts)
     results = collect_results(runner.test() or {}, coco_kinds(cfg.test_evaluator))
-    seen = torch.tensor([counts.images, counts.detections, counts.uncounted], device=get_device())
-    all_reduce(seen)  # every process counted its share
-    images, detections, uncounted = seen.tolist()
+    totals = torch.tensor([counts.images, counts.detections, counts.uncounted], device=get_device())
+    all_reduce(totals)  # sum over processes
+    images, detections, uncounted = totals.tolist()
     detections = None if uncounted else detections
     if runner.rank != 0:
         return results
-    about = dict(
+    description = dict(
         config=cfg.filename and os.path.relpath(cfg.filename),
         checkpoint=cfg.load_from,
         images=images,
         detections=detections,
     )
     files = _result_files(cfg)
-    write_results(cfg.results_file, results, **about, **({'result_files': files} if files else {}))
+    write_results(cfg.results_file, results, **description, **({'result_files': files} if files else {}))
     if results:
         print_log(results_table(results))
     if is_empty(results, asked_for_ap(cfg.test_evaluator), detections):
@@ -159,12 +161,12 @@ def evaluate(cfg: Config, trained_iters: Optional[int] = None) -> Dict[str, Any]
         print_log(f'result file, not evaluated (format_only): {path}')
     print_log(f'results: {cfg.results_file}')
     if cfg.get('show_dir'):
-        _show(cfg, runner)
+        _write_overview(cfg, runner)
     return results
 
 
 def _result_files(cfg: Config) -> List[str]:
-    """What metrics with ``format_only`` wrote."""
+    """List the files that metrics with ``format_only`` wrote."""
     found = []
     for prefix in map(Path, result_prefixes(cfg.test_evaluator)):
         files = prefix.parent.iterdir() if prefix.parent.is_dir() else ()
@@ -172,17 +174,17 @@ def _result_files(cfg: Config) -> List[str]:
     return found
 
 
-def _show(cfg: Config, runner: Runner) -> None:
-    """Say where the pictures are, and put six of them on one sheet; the results are written already."""
+def _write_overview(cfg: Config, runner: Runner) -> None:
+    """Write an overview of six visualizations. An error is only logged, since the results are written."""
     hooks = [hook for hook in runner.hooks if isinstance(hook, UniquePicturesHook)]
-    names = [name for hook in hooks for name in hook.pictures.values()]
+    names = [name for hook in hooks for name in hook.file_names.values()]
     folder = Path(cfg.show_dir)
-    pictures = [folder / name for name in sorted(names)] or sorted(folder.glob('*.[jp][pn]g'))
-    pictures = [path for path in pictures if path.is_file()]
+    paths = [folder / name for name in sorted(names)] or sorted(folder.glob('*.[jp][pn]g'))
+    paths = [path for path in paths if path.is_file()]
     overview = Path(cfg.work_dir, 'overview.jpg')
     try:
-        write_overview(pictures[:6], overview)
+        write_overview(paths[:6], overview)
     except (ValueError, OSError, cv2.error) as error:
-        print_log(f'pictures: {folder}; no overview of them: {error}', level=logging.WARNING)
+        print_log(f'visualizations: {folder}, without an overview: {error}', level=logging.WARNING)
     else:
-        print_log(f'pictures: {folder}, the first six in {overview}')
+        print_log(f'visualizations: {folder}, the first six in {overview}')

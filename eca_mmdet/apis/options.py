@@ -1,7 +1,6 @@
-"""What the command-line options of training and evaluation do to a config.
+"""Apply the command-line options of training and evaluation to a config.
 
-An option changes the entry that it names and leaves its neighbours as they are. One that is not
-given changes nothing.
+Each option changes only its own entry. Options that are not given change nothing.
 """
 
 import argparse
@@ -28,12 +27,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help='override the config, such as data_root=/data/coco or train_dataloader.batch_size=4',
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'])
-    # torchrun's older form passes the rank as an argument instead of LOCAL_RANK.
+    # Older launchers pass the rank as an argument instead of the variable LOCAL_RANK.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def config_of(args: argparse.Namespace) -> Config:
-    """The config of a run from its tool's arguments; see ``load_config`` for errors."""
+    """Load the config of a run from the arguments of a tool. See ``load_config`` for the errors."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     set_work_dir(cfg, args.work_dir, args.config)
@@ -43,39 +42,37 @@ def config_of(args: argparse.Namespace) -> Config:
 
 
 def use_seed(cfg: Config, seed: int) -> None:
-    """Set the seed of a run; whether it is deterministic and differs between processes stays."""
+    """Set the seed of a run. Other entries of ``randomness`` are kept."""
     cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
 
 
 def turn_off_lr_scaling(cfg: Config) -> None:
-    """Take the learning rate as it stands in the config, whatever the batch size."""
+    """Use the learning rate of the config for any batch size."""
     if cfg.get('auto_scale_lr'):
         cfg.auto_scale_lr.enable = False
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
-    """Go on with a training.
+    """Resume a training.
 
     Args:
         cfg: Config of the run, with ``work_dir`` set.
-        checkpoint: The checkpoint to go on from, or ``'auto'`` for the last one of the work
-            folder. Where that has none, training starts as the config says: from its
-            ``load_from`` if it has one.
+        checkpoint: The checkpoint to resume from, or ``'auto'`` for the last one in the work directory. If
+            there is none, a new training starts, with ``load_from`` if it is set.
     """
     is_auto = checkpoint == 'auto'
     if is_auto and cfg.get('load_from') and not Path(cfg.work_dir, 'last_checkpoint').is_file():
-        print_log(f'Nothing to resume in {cfg.work_dir}: starting from load_from={cfg.load_from}.', level=30)
+        print_log(f'Nothing to resume in {cfg.work_dir}. Starting from load_from={cfg.load_from}.', level=30)
         return
     cfg.resume = True
     cfg.load_from = None if is_auto else checkpoint
 
 
 def use_amp(cfg: Config) -> None:
-    """Train in mixed precision: mmengine's where torch sees a GPU, else bfloat16 (``AutocastHook``).
+    """Train in mixed precision: with ``AmpOptimWrapper`` on a GPU, with ``AutocastHook`` on a CPU.
 
     Raises:
-        ValueError: If the config trains on a GPU with an optimizer wrapper of its own, or with
-            several optimizers.
+        ValueError: If the run uses a GPU and the config has a custom optimizer wrapper or several optimizers.
     """
     if torch.cuda.is_available():
         _use_amp_wrapper(cfg)
@@ -91,15 +88,15 @@ def _use_amp_wrapper(cfg: Config) -> None:
     if name == 'AmpOptimWrapper':
         return
     if name != 'OptimWrapper' or 'optimizer' not in wrapper:
-        own = f'type={name}' if name != 'OptimWrapper' else 'several optimizers'
+        found = f'type={name}' if name != 'OptimWrapper' else 'several optimizers'
         raise ValueError(
-            f"--amp sets optim_wrapper.type=AmpOptimWrapper, but the config's optim_wrapper has {own}; "
-            'leave --amp out, or state the mixed precision in the config'
+            f'--amp needs an optim_wrapper of type OptimWrapper with one optimizer, but it has {found}. '
+            'Remove --amp, or configure mixed precision in the config'
         )
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('loss_scale', 'dynamic')
 
 
-def type_name(kind: Any) -> str:
-    """The name of a registered class, given as itself or by its name with or without a scope."""
-    return str(getattr(kind, '__name__', kind)).split('.')[-1]
+def type_name(type_or_name: Any) -> str:
+    """Return the name of a class without its scope. The class may be given by its name."""
+    return str(getattr(type_or_name, '__name__', type_or_name)).split('.')[-1]

@@ -1,4 +1,4 @@
-"""Checks of a run's config that come before anything slow is built."""
+"""Check the config of a run before the slow steps."""
 
 import torch
 from mmcv.ops import get_compiling_cuda_version
@@ -7,16 +7,17 @@ from mmengine.registry import init_default_scope
 
 from ..datasets.dataset_checks import check_datasets
 from ..environment import operators_remedy
-from .build_checks import check_log_level, check_parts, check_sections, check_work_dir
+from .build_checks import check_parts
 from .check_weights import check_fits, check_weights
 from .config import expand_home
-from .model_checks import build_model
+from .model_checks import build_model, check_anchor_levels, check_train_cfg
+from .section_checks import check_auto_scale_lr, check_log_level, check_sections, check_work_dir
 
 __all__ = ['check_fits', 'check_run']
 
 
 def check_run(cfg: Config, mode: str) -> None:
-    """Check the weights and data that a run needs.
+    """Check the config, weights and data of a run.
 
     Args:
         cfg: The config of the run.
@@ -24,8 +25,10 @@ def check_run(cfg: Config, mode: str) -> None:
 
     Raises:
         FileNotFoundError: If a checkpoint, folder, annotation or image file is missing.
+        KeyError: If a class is not registered.
+        PermissionError: If the work directory cannot be written to.
         ValueError: If a part of the config cannot be built, a checkpoint or annotation file does not
-            fit the config, or the run needs a GPU that is not there.
+            match the config, or the run needs a GPU and none is available.
     """
     check_sections(cfg, mode)
     check_log_level(cfg)
@@ -34,6 +37,10 @@ def check_run(cfg: Config, mode: str) -> None:
     _check_device(cfg, mode)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     model = build_model(cfg)
+    check_anchor_levels(model)
+    if mode == 'train':
+        check_train_cfg(model)
+        check_auto_scale_lr(cfg)
     check_parts(cfg, mode)
     check_weights(cfg, mode)
     splits = ['train', 'val'] if mode == 'train' else ['test']
@@ -41,18 +48,18 @@ def check_run(cfg: Config, mode: str) -> None:
 
 
 def _check_device(cfg: Config, mode: str) -> None:
-    """mmengine's mixed precision and launchers are for GPUs, and it takes a GPU where it sees one."""
+    """Check that the GPU can be used if there is one, and is not needed otherwise."""
     if torch.cuda.is_available():
         if get_compiling_cuda_version() == 'not available':
             raise ValueError(
-                "torch sees a GPU, but mmcv's operators were compiled for the CPU only; hide the GPU with "
+                "torch finds a GPU, but mmcv's operators were compiled for the CPU only. Hide the GPU with "
                 f'CUDA_VISIBLE_DEVICES= before the command, or {operators_remedy()}'
             )
     elif mode == 'train' and cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
         raise ValueError(
-            "the config's AmpOptimWrapper needs a GPU, and torch sees none; give "
-            '--cfg-options optim_wrapper.type=OptimWrapper, and --amp for bfloat16 on the CPU (dtype and '
-            'loss_scale of the wrapper must leave the config)'
+            'optim_wrapper.type is AmpOptimWrapper, which needs a GPU, but torch finds none. Remove dtype '
+            'and loss_scale from optim_wrapper in the config and use\n'
+            '    --cfg-options optim_wrapper.type=OptimWrapper\nAdd --amp to train in bfloat16 on the CPU.'
         )
     elif cfg.get('launcher', 'none') != 'none':
-        raise ValueError(f'--launcher {cfg.launcher} needs GPUs, and torch sees none; leave it out')
+        raise ValueError(f'--launcher {cfg.launcher} needs GPUs, but torch finds none. Remove the option')

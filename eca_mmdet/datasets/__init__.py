@@ -1,4 +1,4 @@
-"""COCO-format data: checks before a run, and the sets this project makes."""
+"""Checks of COCO datasets before a run, and the datasets that this project creates."""
 
 from .dataset_checks import check_datasets
 from .nuclei import convert_nuclei

@@ -1,4 +1,4 @@
-"""Checks of the ground truth that an evaluator reads: mmdet's ``CocoMetric`` and what derives from it."""
+"""Check the annotation files of evaluators, for ``CocoMetric`` and its subclasses."""
 
 import logging
 from pathlib import Path
@@ -10,7 +10,8 @@ from mmdet.registry import METRICS
 from mmengine.logging import print_log
 from torch import nn
 
-from .annotation_checks import Use, check_annotations, check_index, read_annotations
+from .annotation_checks import AnnotationUse, check_annotations, check_index, read_annotations
+from .config_datasets import is_remote, resolve_type
 from .label_checks import Classes
 
 
@@ -26,42 +27,39 @@ def check_evaluators(
     Args:
         evaluators: The config's evaluator, or a list of them.
         key: Their name in the config, such as ``val_evaluator``.
-        ann_file: The annotation file of the data set, if it is a single one that is understood.
-        classes: The data set's classes.
-        model: The built model, if there is one.
+        ann_file: The annotation file of the dataset. ``None`` if there are several datasets or it was not
+            checked.
+        classes: The classes of the dataset.
+        model: The model, if it was built.
 
     Raises:
         FileNotFoundError: If an annotation file is missing.
-        ValueError: If it cannot be evaluated against or is not that of the data set, or masks shall be
-            evaluated and the model predicts none.
+        ValueError: If an annotation file cannot be used or does not match the dataset, or if masks are to be
+            evaluated but the model predicts none.
     """
     is_list = isinstance(evaluators, (list, tuple))
     for index, evaluator in enumerate(evaluators if is_list else [evaluators]):
         name = f'{key}.{index}' if is_list else key
-        reason = _not_understood(evaluator, ann_file)
+        reason = _skip_reason(evaluator, ann_file)
         if reason:
             print_log(f'{name} was not checked: {reason}.', level=logging.WARNING)
             continue
         if 'segm' in _metrics(evaluator) and not evaluator.get('format_only') and _has_no_masks(model):
             raise ValueError(
-                f"{name} has metric='segm', and the model predicts no masks: it has no roi_head.mask_head. "
-                f'Set --cfg-options {name}.metric=bbox'
+                f"{name} has metric='segm', but the model predicts no masks: it has no roi_head.mask_head. "
+                f'Use --cfg-options {name}.metric=bbox'
             )
         if evaluator.get('ann_file'):
-            _check_truth(evaluator, name, Path(ann_file), classes)
+            _check_ground_truth(evaluator, name, Path(ann_file), classes)
 
 
-def _not_understood(evaluator: Any, ann_file: Optional[str]) -> str:
-    kind = evaluator.get('type') if isinstance(evaluator, dict) else evaluator
-    if isinstance(kind, str):
-        with METRICS.switch_scope_and_registry(None) as registry:
-            kind = registry.get(kind)
-    if not isinstance(kind, type) or not issubclass(kind, CocoMetric) or issubclass(kind, LVISMetric):
-        return f'{getattr(kind, "__name__", kind)} is not a CocoMetric'
+def _skip_reason(evaluator: Any, ann_file: Optional[str]) -> str:
+    cls = resolve_type(METRICS, evaluator.get('type') if isinstance(evaluator, dict) else evaluator)
+    if not isinstance(cls, type) or not issubclass(cls, CocoMetric) or issubclass(cls, LVISMetric):
+        return f'{getattr(cls, "__name__", cls)} is not a CocoMetric'
     if not ann_file:
-        return 'it evaluates a data set that was not checked, or several'
-    path, backend = evaluator.get('ann_file') or '', (evaluator.get('backend_args') or {}).get('backend')
-    if '://' in path or (backend or 'local') != 'local':
+        return 'it evaluates several datasets, or one that was not checked'
+    if is_remote(evaluator.get('ann_file') or '', evaluator.get('backend_args')):
         return 'its annotations are not on the local disk'
     return ''
 
@@ -72,7 +70,7 @@ def _metrics(evaluator: dict) -> Tuple[str, ...]:
 
 
 def _has_no_masks(model: Optional[nn.Module]) -> bool:
-    """Whether a model is a two-stage detector of mmdet's without a mask head; others are not known."""
+    """Whether a model is known to predict no masks: a two-stage detector of mmdet without a mask head."""
     return (
         isinstance(model, TwoStageDetector)
         and type(model).predict is TwoStageDetector.predict
@@ -81,42 +79,41 @@ def _has_no_masks(model: Optional[nn.Module]) -> bool:
     )
 
 
-def _check_truth(evaluator: dict, key: str, ann_file: Path, classes: Classes) -> None:
+def _check_ground_truth(evaluator: dict, key: str, ann_file: Path, classes: Classes) -> None:
     path = Path(evaluator['ann_file'])
     if not path.is_file():
         raise FileNotFoundError(
-            f'{key}.ann_file is {path}: no such file; its data set reads {ann_file}: '
-            f'set --cfg-options {key}.ann_file={ann_file}'
+            f'{key}.ann_file is {path}, which does not exist. The dataset uses {ann_file}. '
+            f'Use --cfg-options {key}.ann_file={ann_file}'
         )
-    truth = read_annotations(path)
+    content = read_annotations(path)
     metrics = _metrics(evaluator)
-    check_index(truth, path, () if evaluator.get('format_only') else metrics)
-    if path.resolve() != ann_file.resolve() and _summary(truth, classes) != _summary(
-        read_annotations(ann_file), classes
-    ):
+    check_index(content, path, () if evaluator.get('format_only') else metrics)
+    is_same_file = path.resolve() == ann_file.resolve()
+    if not is_same_file and _summary(content, classes) != _summary(read_annotations(ann_file), classes):
         raise ValueError(
-            f'{key}.ann_file is {path}, its data set reads {ann_file}, with other images or '
-            f'categories: set --cfg-options {key}.ann_file={ann_file}'
+            f'{key}.ann_file is {path}, but the dataset uses {ann_file}, which has other images or '
+            f'categories. Use --cfg-options {key}.ann_file={ann_file}'
         )
     if evaluator.get('format_only'):
         return
-    if not truth.get('annotations'):
+    if not content.get('annotations'):
         raise ValueError(
-            f'{path} has no annotations that results could be compared with. For a test set without public '
-            f'annotations: --cfg-options {key}.format_only=True {key}.outfile_prefix=FOLDER/NAME'
+            f'{path} has no annotations to evaluate with. For a test set without public annotations, use '
+            f'--cfg-options {key}.format_only=True {key}.outfile_prefix=FOLDER/NAME'
         )
-    used = {category['id'] for category in truth['categories'] if category['name'] in classes}
-    check_annotations(truth, Use(path, used, metrics=metrics))
-    if any(annotation['id'] == 0 for annotation in truth['annotations']):
+    used = {category['id'] for category in content['categories'] if category['name'] in classes}
+    check_annotations(content, AnnotationUse(path, used, metrics=metrics))
+    if any(annotation['id'] == 0 for annotation in content['annotations']):
         print_log(
-            f'{path} has an annotation with the id 0. pycocotools takes that for "no match", so the object '
-            'counts as not found: number annotations from 1.',
+            f'{path} has an annotation with the id 0. pycocotools uses 0 for "no match", so this object '
+            'always counts as missed. Number the annotations from 1.',
             level=logging.WARNING,
         )
 
 
 def _summary(content: dict, classes: Classes) -> tuple:
-    """What must agree between the data set's file and the evaluator's."""
+    """Return the parts of a file that must be the same for the dataset and its evaluator."""
     return (
         {image['id']: Path(image.get('file_name', '')).name for image in content['images']},
         [category['name'] for category in content['categories'] if category['name'] in classes],

@@ -1,4 +1,4 @@
-"""Checks that the images of a data set are there."""
+"""Check that the image files of a dataset exist."""
 
 import logging
 import os
@@ -10,47 +10,49 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
 
 
-def check_images(split: Any, images: List[dict], ann_file: Path, loading: List[Tuple[type, dict]]) -> None:
-    """Check that the files of a data set's images, and of its segmentation maps, are there.
+def check_images(split: Any, images: List[dict], ann_file: Path, transforms: List[Tuple[type, dict]]) -> None:
+    """Check that the files of the images and segmentation maps of a dataset exist.
 
     Args:
-        split: The data set.
-        images: Its images that pass its filter.
+        split: The dataset.
+        images: The images that pass the filter of the dataset.
         ann_file: The annotation file, for messages.
-        loading: The classes and settings of the transforms of its pipeline.
+        transforms: Class and settings of each transform of the pipeline.
 
     Raises:
-        FileNotFoundError: If one is missing, or all are and the pipeline leaves out missing images.
-        ValueError: If the data set does not say where its images are.
+        FileNotFoundError: If a file is missing. If the pipeline skips missing images, all must be missing.
+        ValueError: If the dataset has no image folder.
     """
-    prefixes = split.node.get('data_prefix') or {}
+    prefixes = split.settings.get('data_prefix') or {}
     if not isinstance(prefixes.get('img'), str):
-        raise ValueError(f'{split.key}.data_prefix is {prefixes}: it needs an image folder as img')
-    kind, loader = loading[0] if loading else (None, {})
-    reason = _not_checked(split.path(prefixes['img']), kind, loader)
+        raise ValueError(f'{split.key}.data_prefix is {prefixes}. Use data_prefix=dict(img=FOLDER)')
+    cls, loader = transforms[0] if transforms else (None, {})
+    folder = split.resolve_path(prefixes['img'])
+    reason = _skip_reason(folder, cls, loader)
     if reason:
         print_log(f'The images of {split.key} were not checked: {reason}.', level=logging.WARNING)
         return
     names = [image['file_name'] for image in images]
-    missing = missing_files(split.path(prefixes['img']), names)
+    missing = missing_files(folder, names)
     if missing and (not loader.get('ignore_empty') or len(missing) == len(names)):
         raise FileNotFoundError(
-            f'image {missing[0]}, the first of {len(missing)} of {ann_file} that are missing: '
-            f'no such file. Name the image folder with --cfg-options {split.key}.data_prefix.img=FOLDER/'
+            f'{len(missing)} images of {ann_file} not found, the first is {missing[0]}. '
+            f'Name the image folder with --cfg-options {split.key}.data_prefix.img=FOLDER/'
         )
-    if prefixes.get('seg') and any(node.get('with_seg') for _, node in loading):
-        suffix = split.node.get('seg_map_suffix', '.png')
-        missing = missing_files(split.path(prefixes['seg']), [n.rsplit('.', 1)[0] + suffix for n in names])
+    if prefixes.get('seg') and any(settings.get('with_seg') for _, settings in transforms):
+        suffix = split.settings.get('seg_map_suffix', '.png')
+        names = [name.rsplit('.', 1)[0] + suffix for name in names]
+        missing = missing_files(split.resolve_path(prefixes['seg']), names)
         if missing:
             raise FileNotFoundError(
-                f'segmentation map {missing[0]}, the first of {len(missing)} that are missing: no such file. '
+                f'{len(missing)} segmentation maps not found, the first is {missing[0]}. '
                 f'Name their folder with --cfg-options {split.key}.data_prefix.seg=FOLDER/'
             )
 
 
-def _not_checked(folder: str, kind: Any, loader: dict) -> str:
-    # A class of the user's, or a transform before it, may look for the images elsewhere.
-    if getattr(kind, 'transform', None) is not LoadImageFromFile.transform:
+def _skip_reason(folder: str, cls: Any, loader: dict) -> str:
+    # A custom class, or a transform before it, may read the images from another place.
+    if getattr(cls, 'transform', None) is not LoadImageFromFile.transform:
         return 'its pipeline does not begin with LoadImageFromFile'
     storage = [loader.get(key) or {} for key in ('backend_args', 'file_client_args')]
     if '://' in folder or any(args.get('backend', 'local') not in ('local', 'disk') for args in storage):
@@ -59,14 +61,14 @@ def _not_checked(folder: str, kind: Any, loader: dict) -> str:
 
 
 def missing_files(folder: str, names: Iterable[str]) -> List[str]:
-    """The files of these names that are not there. A folder is listed once, not asked for each file."""
-    listed = lru_cache(maxsize=None)(_listing)
+    """Return the paths of the files that do not exist. Each folder is listed only once, for speed."""
+    list_folder = lru_cache(maxsize=None)(_list_folder)
     paths = [os.path.join(folder, name) for name in names]
-    unlisted = [path for path in paths if os.path.basename(path) not in listed(os.path.dirname(path))]
+    unlisted = [path for path in paths if os.path.basename(path) not in list_folder(os.path.dirname(path))]
     return [path for path in unlisted if not os.path.isfile(path)]
 
 
-def _listing(folder: str) -> FrozenSet[str]:
+def _list_folder(folder: str) -> FrozenSet[str]:
     try:
         return frozenset(os.listdir(folder or '.'))
     except OSError:

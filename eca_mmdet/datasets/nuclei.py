@@ -1,7 +1,7 @@
-"""COCO annotations for the nuclei of the Data Science Bowl 2018, stage 1 (CC0).
+"""Convert the nuclei dataset of the Data Science Bowl 2018, stage 1 (CC0), to COCO format.
 
-Published layout (Broad Bioimage Benchmark Collection, BBBC038): one folder an
-image, ``ID/images/ID.png`` and one binary PNG a nucleus in ``ID/masks/``.
+The published dataset (Broad Bioimage Benchmark Collection, BBBC038) has one folder per image, with the image
+``ID/images/ID.png`` and one binary mask per nucleus in ``ID/masks/``.
 """
 
 import json
@@ -16,33 +16,35 @@ from pycocotools import mask as rle
 
 
 def convert_nuclei(src: Union[str, Path], dst: Union[str, Path], val: int = 120, seed: int = 0) -> None:
-    """Write ``dst/annotations/{train,val}.json`` and copy the images beside them.
+    """Write ``dst/annotations/{train,val}.json`` and copy the images to ``dst``.
 
     Args:
-        src: ``stage1_train``, the folder with one folder an image.
-        dst: Folder to make, as ``configs/_base_/nuclei_instance.py`` expects it.
-        val: Number of images for validation, drawn at random.
-        seed: Seed of the draw.
+        src: The unpacked folder ``stage1_train``.
+        dst: Output folder, in the structure that ``configs/_base_/nuclei_instance.py`` expects.
+        val: Number of validation images, which are drawn at random.
+        seed: Random seed of the split.
 
     Raises:
-        FileNotFoundError: If ``src`` has no image folders of that layout.
-        FileExistsError: If ``dst`` already holds annotations.
-        ValueError: If ``val`` leaves no image for training.
+        FileNotFoundError: If ``src`` does not have the published structure.
+        FileExistsError: If ``dst`` already contains annotations.
+        ValueError: If there would be no validation or training images.
     """
     src, dst = Path(src), Path(dst)
     if (dst / 'annotations').exists():
-        raise FileExistsError(f'{dst}/annotations exists and is kept; name another folder')
+        raise FileExistsError(f'{dst}/annotations exists and is not overwritten; name another folder')
     images = sorted(src.glob('*/images/*.png'))
     if not images:
-        raise FileNotFoundError(f'{src}: no image in */images/*.png; name the unpacked stage1_train folder')
+        raise FileNotFoundError(f'{src} has no images */images/*.png. Name the unpacked folder stage1_train')
     if not 0 < val < len(images):
-        raise ValueError(f'val must lie between 1 and {len(images) - 1} for {len(images)} images, got {val}')
-    chosen = set(np.random.default_rng(seed).permutation(len(images))[:val].tolist())
+        raise ValueError(
+            f'val is {val}, but must be between 1 and {len(images) - 1} for {len(images)} images'
+        )
+    val_indices = set(np.random.default_rng(seed).permutation(len(images))[:val].tolist())
     splits = {'train': [], 'val': []}
     for index, path in enumerate(images):
-        splits['val' if index in chosen else 'train'].append(path)
+        splits['val' if index in val_indices else 'train'].append(path)
     content = {split: _copy_split(paths, dst / split) for split, paths in splits.items()}
-    (dst / 'annotations').mkdir()  # last: a run that was interrupted can be repeated
+    (dst / 'annotations').mkdir()  # last, so that an interrupted conversion can be repeated
     for split, coco in content.items():
         (dst / 'annotations' / f'{split}.json').write_text(json.dumps(coco))
 
@@ -67,10 +69,10 @@ def _copy_split(paths: List[Path], folder: Path) -> Dict[str, Any]:
     return coco
 
 
-def _annotation(mask: np.ndarray, identity: int, image_id: int) -> dict:
+def _annotation(mask: np.ndarray, annotation_id: int, image_id: int) -> dict:
     encoded = rle.encode(np.asfortranarray(mask, np.uint8))
     return dict(
-        id=identity,
+        id=annotation_id,
         image_id=image_id,
         category_id=1,
         iscrowd=0,

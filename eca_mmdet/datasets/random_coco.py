@@ -1,4 +1,4 @@
-"""Random COCO ground truth, and detections made from it with noise: food for evaluation, no images."""
+"""Generate random COCO ground truth and detections for evaluations, without images."""
 
 from typing import Any, Dict, List, Tuple
 
@@ -7,29 +7,29 @@ from pycocotools import mask as mask_tools
 
 HEIGHT, WIDTH = 480, 640
 CROWD_SHARE, EMPTY_SHARE = 0.012, 0.01
-"""Of COCO 2017 val: 446 of 36,781 annotations are crowds, 48 of 5,000 images have none."""
+"""As in COCO 2017 val: 446 of 36,781 annotations are crowds, and 48 of 5,000 images are empty."""
 
 
 def random_coco(
     images: int, classes: int = 80, per_image: float = 7.4, detections: float = 4.0, seed: int = 0
 ) -> Tuple[Dict[str, Any], List[Dict[str, Any]]]:
-    """Draw blobs as ground truth, and a detector's answer to them.
+    """Draw random blobs as ground truth, and noisy detections of them.
 
-    Detections are the objects moved and scaled, some with another class, and objects of other
-    images (false positives). Scores are rounded, so that many are equal.
+    Detections are shifted and scaled objects, some with a wrong class, and objects of other images as false
+    positives. Scores are rounded, so that many are equal.
 
     Args:
-        images: Number of images, of 480 x 640 pixels.
-        classes: Number of classes, the first ones more frequent.
-        per_image: Mean number of annotations of an image, crowds among them; some have none.
-        detections: Detections for each annotation, half of them near it; an image that has no
-            annotation gets ``detections`` false positives.
-        seed: Of the random numbers.
+        images: Number of images, each of 480 x 640 pixels.
+        classes: Number of classes. Classes with a lower index are more frequent.
+        per_image: Mean number of annotations per image, including crowds. Some images have none.
+        detections: Number of detections per annotation. Half of them are near the annotation. An image
+            without annotations gets ``detections / 2`` false positives.
+        seed: Random seed.
 
     Returns:
-        - The ground truth in COCO's layout; crowds are uncompressed RLE, all others polygons.
-        - A prediction an image as mmdet's ``CocoMetric`` keeps them: ``img_id``, ``bboxes``
-          ``(N, 4)`` in xyxy, ``scores`` and ``labels`` ``(N,)``, and N RLE ``masks``.
+        - The ground truth in COCO format. Crowds are uncompressed RLE, all other objects are polygons.
+        - One prediction per image, as mmdet's ``CocoMetric`` stores it: ``img_id``, ``bboxes`` of shape
+          ``(N, 4)`` in xyxy format, ``scores`` and ``labels`` of shape ``(N,)``, and N RLE ``masks``.
     """
     rng = np.random.default_rng(seed)
     truth = dict(
@@ -52,35 +52,34 @@ def random_coco(
                     **annotation,
                 )
             )
-    everything = [blob for of_image in blobs for blob in of_image]
+    all_blobs = [blob for image_blobs in blobs for blob in image_blobs]
     predictions = []
-    for image, of_image in zip(truth['images'], blobs):
-        near = [of_image[i % len(of_image)] for i in range(int(len(of_image) * detections / 2))]
-        wrong = rng.integers(len(everything), size=int(max(1, len(of_image)) * detections / 2))
-        far = [everything[i] for i in wrong]
-        found = [(_moved(polygon, rng), label, 0.4) for polygon, label in near]
-        found += [(polygon, label, 0.0) for polygon, label in far]
+    for image, image_blobs in zip(truth['images'], blobs):
+        near = [image_blobs[i % len(image_blobs)] for i in range(int(len(image_blobs) * detections / 2))]
+        indices = rng.integers(len(all_blobs), size=int(max(1, len(image_blobs)) * detections / 2))
+        found = [(_shift(polygon, rng), label, 0.4) for polygon, label in near]
+        found += [(*all_blobs[i], 0.0) for i in indices]
         predictions.append(_prediction(image['id'], found, classes, rng))
     return truth, predictions
 
 
 def _blob(rng: np.random.Generator) -> np.ndarray:
-    """A polygon ``(P, 2)`` around a random centre, between 6 and 400 pixels across."""
+    """Draw a polygon ``(P, 2)`` of 6 to 400 pixels in size around a random centre."""
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(12, 40)))
     half = np.exp(rng.uniform(np.log(3), np.log(200))) * rng.uniform(0.5, 1, 2)
     centre = rng.uniform(0, 1, 2) * (WIDTH, HEIGHT)
     ring = np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(0.7, 1, (len(angles), 1))
-    return _inside(centre + ring * half)
+    return _clip(centre + ring * half)
 
 
-def _inside(polygon: np.ndarray) -> np.ndarray:
+def _clip(polygon: np.ndarray) -> np.ndarray:
     return np.clip(polygon, 0, (WIDTH, HEIGHT)).round(2)
 
 
-def _moved(polygon: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _shift(polygon: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     centre, size = polygon.mean(0), np.ptp(polygon, 0)
-    moved = centre + rng.normal(0, 0.05, 2) * size
-    return _inside((polygon - centre) * np.exp(rng.normal(0, 0.08, 2)) + moved)
+    new_centre = centre + rng.normal(0, 0.05, 2) * size
+    return _clip((polygon - centre) * np.exp(rng.normal(0, 0.08, 2)) + new_centre)
 
 
 def _rle(polygon: np.ndarray) -> Dict[str, Any]:
@@ -92,7 +91,7 @@ def _annotation(polygon: np.ndarray, crowd: bool) -> Dict[str, Any]:
     segmentation: Any = [polygon.ravel().tolist()]
     if crowd:
         pixels = mask_tools.decode(rle).ravel(order='F')
-        changes = np.flatnonzero(np.diff(pixels, prepend=0))  # a run of zeros comes first
+        changes = np.flatnonzero(np.diff(pixels, prepend=0))  # the first run counts zeros
         counts = np.diff(changes, prepend=0, append=len(pixels)).tolist()
         segmentation = dict(size=[HEIGHT, WIDTH], counts=counts)
     low, high = polygon.min(0), polygon.max(0)

@@ -1,10 +1,11 @@
-"""A small COCO-format instance data set that the project draws itself.
+"""Generate a small instance segmentation dataset in COCO format.
 
-Circles, squares and triangles of 20 to 130 pixels, textured, rotated, occluding
-each other, on textured ground; one image in eight has a crowd region. The same
-seed gives the same images and annotations, so that a demo and the tests need no
-download. Unoccluded instances are polygons, occluded ones run-length masks and
-crowds uncompressed run lengths: the three forms that COCO files hold.
+The images show circles, squares and triangles of 20 to 130 pixels that occlude each other. One image in eight
+has a crowd region. The same seed gives the same images and annotations. The demo and the tests use this
+dataset, so that they need no download.
+
+The annotations use all three mask formats of COCO: polygons for whole instances, compressed run lengths for
+occluded instances, and uncompressed run lengths for crowds.
 """
 
 import json
@@ -18,12 +19,12 @@ from pycocotools import mask as rle
 
 CLASSES = ('circle', 'square', 'triangle')
 _CORNERS = (40, 4, 3)
-_MAX_OVERLAP = 0.3  # of two instances, as a part of the smaller one
-_MIN_VISIBLE = 0.3  # of an instance's area; what is hidden further gets no annotation
+_MAX_OVERLAP = 0.3  # of two instances, relative to the area of the smaller one
+_MIN_VISIBLE = 0.3  # fraction of its area that an annotated instance must show
 
 
 class Instance(NamedTuple):
-    """One drawn object: its class, outline and full mask."""
+    """A drawn object, with the outline and mask of its whole shape."""
 
     label: int
     polygon: List[float]
@@ -33,27 +34,29 @@ class Instance(NamedTuple):
 def make_shapes(
     root: Union[str, Path], train: int = 600, val: int = 100, size: int = 160, seed: int = 0
 ) -> Path:
-    """Write the data set in COCO's own layout.
+    """Write the dataset in COCO format. A finished dataset with the same settings is kept.
 
     Args:
-        root: Folder to make; gets ``annotations/``, ``train2017/`` and ``val2017/``.
+        root: Output folder for ``annotations/``, ``train2017/`` and ``val2017/``.
         train: Number of training images.
         val: Number of validation images.
         size: Height and width of the images in pixels, at least 64.
-        seed: Seed of all random numbers.
+        seed: Random seed.
 
     Returns:
-        The folder.
+        The output folder.
 
     Raises:
-        ValueError: If a count is below 1 or ``size`` below 64.
-        FileExistsError: If the folder holds something else.
+        ValueError: If a number of images is below 1 or ``size`` is below 64.
+        FileExistsError: If the folder contains another dataset.
     """
     if min(train, val) < 1 or size < 64:
-        raise ValueError(f'needs train >= 1, val >= 1, size >= 64; got {train}, {val}, {size}')
+        raise ValueError(
+            f'train={train}, val={val}, size={size}: train and val must be at least 1, size at least 64'
+        )
     root = Path(root)
     recipe = dict(train=train, val=val, size=size, seed=seed, version=4)
-    if _finished(root, recipe):
+    if _is_finished(root, recipe):
         return root
     for index, (split, count) in enumerate((('train2017', train), ('val2017', val))):
         folder = root / split
@@ -70,35 +73,35 @@ def make_shapes(
             cv2.imwrite(str(folder / name), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
             coco['images'].append(dict(id=number, file_name=name, height=size, width=size))
             for annotation in annotations:
-                identity = dict(id=len(coco['annotations']) + 1, image_id=number)
-                coco['annotations'].append({**identity, **annotation})
+                ids = dict(id=len(coco['annotations']) + 1, image_id=number)
+                coco['annotations'].append({**ids, **annotation})
         (root / 'annotations').mkdir(exist_ok=True)
         (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(coco))
-    (root / 'recipe.json').write_text(json.dumps(recipe))  # last: marks the folder as complete
+    (root / 'recipe.json').write_text(json.dumps(recipe))  # last, because it marks the folder as complete
     return root
 
 
-def _finished(root: Path, recipe: dict) -> bool:
-    """Whether the folder holds this very set; a foreign folder is left alone."""
+def _is_finished(root: Path, recipe: dict) -> bool:
+    """Whether the folder contains this dataset. Raise an error if it contains another one."""
     stamp = root / 'recipe.json'
     if stamp.is_file():
         if json.loads(stamp.read_text()) == recipe:
             return True
         raise FileExistsError(
-            f'{root} holds shapes of another recipe {stamp.read_text()}; name another folder'
+            f'{root} contains shapes with other settings: {stamp.read_text()}. Name another folder'
         )
-    if (root / 'annotations').exists():  # interrupted runs have images but no annotations of both splits
+    if (root / 'annotations').exists():  # an interrupted run did not write the annotations of both splits
         if not (root / 'annotations' / 'instances_val2017.json').exists():
             return False
-        raise FileExistsError(f'{root} holds another data set; name another folder')
+        raise FileExistsError(f'{root} contains another dataset. Name another folder')
     return False
 
 
 def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[dict]]:
-    """Draw one image.
+    """Draw an image.
 
     Args:
-        rng: Source of all randomness.
+        rng: Random number generator.
         size: Height and width in pixels.
 
     Returns:
@@ -111,7 +114,7 @@ def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[di
         instance = _random_instance(rng, size)
         if all(_overlap(instance, other) < _MAX_OVERLAP for other in instances):
             instances.append(instance)
-    instances.sort(key=lambda instance: -instance.mask.sum())  # small ones in front, or few remain
+    instances.sort(key=lambda instance: -instance.mask.sum())  # draw small ones last, in front
     for instance in instances:
         image[instance.mask] = _texture(rng, size, 50, instance.label)[instance.mask]
     image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
@@ -119,11 +122,10 @@ def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[di
 
 
 def _texture(rng: np.random.Generator, size: int, contrast: float, label: Optional[int] = None) -> np.ndarray:
-    """A random colour with a pattern, ``(size, size, 3)``: each class has its own kind.
+    """Draw a pattern ``(size, size, 3)`` in a random colour.
 
-    Circles are shaded, squares striped, triangles chequered, the ground (``None``) is darker
-    and shaded faintly: colours tell shapes from ground, texture and outline tell the class,
-    which a small network can learn in minutes.
+    Circles are shaded, squares striped and triangles chequered. The background (``label=None``) is darker
+    and faintly shaded. A small network learns these differences in minutes.
     """
     y, x = np.mgrid[:size, :size]
     angle = rng.uniform(0, np.pi)
@@ -138,7 +140,7 @@ def _texture(rng: np.random.Generator, size: int, contrast: float, label: Option
 
 def _random_instance(rng: np.random.Generator, size: int) -> Instance:
     label = int(rng.integers(len(CLASSES)))
-    radius = np.exp(rng.uniform(np.log(10), np.log(0.4 * size)))  # half of the extent; log-uniform
+    radius = np.exp(rng.uniform(np.log(10), np.log(0.4 * size)))  # half of the size, log-uniform
     centre = rng.uniform(radius * 0.7, size - radius * 0.7, 2)
     return _instance(label, centre, radius, rng.uniform(0, 2 * np.pi), size)
 
@@ -156,7 +158,7 @@ def _instance(label: int, centre: np.ndarray, radius: float, angle: float, size:
 
 
 def _draw_crowd(rng: np.random.Generator, image: np.ndarray) -> Instance:
-    """Draw a heap of tiny circles too dense to label; return it as one instance."""
+    """Draw many small circles close together and return them as one instance."""
     size = image.shape[0]
     middle = rng.uniform(0.25 * size, 0.75 * size, 2)
     region = np.zeros((size, size), bool)
@@ -170,14 +172,14 @@ def _draw_crowd(rng: np.random.Generator, image: np.ndarray) -> Instance:
 
 
 def _annotate(instances: List[Instance], crowd: Optional[Instance]) -> List[dict]:
-    """COCO annotations of what is visible; later instances lie in front."""
+    """Return COCO annotations of the visible parts. Later instances are in front."""
     annotations = []
     hidden = np.zeros_like(instances[0].mask)
     for instance in reversed(instances):
         visible = instance.mask & ~hidden
         if visible.sum() >= max(_MIN_VISIBLE * instance.mask.sum(), 16):
-            whole = visible.sum() == instance.mask.sum()
-            annotations.append(_annotation(instance.label, visible, instance.polygon if whole else None))
+            is_whole = visible.sum() == instance.mask.sum()
+            annotations.append(_annotation(instance.label, visible, instance.polygon if is_whole else None))
         hidden |= instance.mask
     if crowd is not None and (crowd.mask & ~hidden).any():
         annotations.append(_annotation(0, crowd.mask & ~hidden, None, crowd=True))
@@ -202,7 +204,7 @@ def _annotation(label: int, mask: np.ndarray, polygon: Optional[List[float]], cr
 
 
 def run_lengths(mask: np.ndarray) -> List[int]:
-    """COCO's uncompressed run lengths of a mask ``(H, W)``, columns first, zeros first."""
+    """Return COCO's uncompressed run lengths of a mask ``(H, W)`` in column-major order, zeros first."""
     flat = np.concatenate([[0], mask.ravel(order='F').astype(np.int8), [-1]])
     edges = np.flatnonzero(np.diff(flat))
     return np.diff(np.concatenate([[0], edges])).tolist()

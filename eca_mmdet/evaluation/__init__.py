@@ -1,4 +1,4 @@
-"""COCO evaluation on a fast backend, and its results for people: tables, JSON, why there are none."""
+"""Evaluate detectors on COCO metrics and report the results as tables and JSON."""
 
 from .coco_metric import FastCocoMetric
 from .evaluators import asked_for_ap, coco_kinds, is_custom, result_prefixes, split_by_type, use_fast_coco

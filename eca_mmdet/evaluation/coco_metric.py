@@ -1,12 +1,13 @@
-"""mmdet's ``CocoMetric`` on a fast backend.
+"""A faster ``CocoMetric``.
 
-Options, results and log are those of mmdet. What differs:
+Options, results and log messages match mmdet's ``CocoMetric``. The differences are:
 
-- Detections stay in memory. mmdet writes them to a JSON file and reads them again.
-- ``classwise`` gives every class its own AP in any order of category ids. mmdet pairs the classes in the
-  order of the file with pycocotools' arrays, which are in the order of the ids.
-- Mistakes in the options and in the first predictions end the run at once, not after the evaluation.
-- ``iou_thrs`` may be a list or a number, ``proposal_fast`` works with any number of boxes an image.
+- Detections stay in memory. mmdet writes them to a JSON file and reads them back.
+- ``classwise`` reports the right AP for every class, whatever the order of the category ids. mmdet lists the
+  classes in the order of the file, but pycocotools orders its arrays by category id.
+- Wrong options and wrong predictions stop the run at once, not after the evaluation.
+- ``iou_thrs`` may be a list or a number.
+- ``proposal_fast`` supports a different number of boxes in each image.
 """
 
 import gc
@@ -30,30 +31,30 @@ from .per_class import class_stats, class_table, unique_names
 
 @METRICS.register_module()
 class FastCocoMetric(CocoMetric):
-    """``CocoMetric`` that evaluates with hotcoco where it is installed and equal to pycocotools.
+    """Evaluate COCO metrics with hotcoco, and fall back to pycocotools where results could differ.
 
-    Labels are counted in the order of the annotation file's categories, as mmdet's data sets count them,
-    and not in that of ``metainfo.classes``.
+    Label ``i`` is the ``i``-th used category of the annotation file, as in mmdet's datasets. The order of
+    ``metainfo.classes`` is not used.
 
     Args:
-        backend: ``hotcoco``, ``pycocotools``, or ``auto``: hotcoco where it is installed and
-            ``use_mp_eval`` does not ask for pycocotools in several processes.
-
-    All other arguments are those of ``CocoMetric``.
+        *args: Positional arguments of ``CocoMetric``.
+        backend: ``'hotcoco'``, ``'pycocotools'`` or ``'auto'``. ``'auto'`` uses hotcoco if it is installed
+            and ``use_mp_eval`` is false.
+        **kwargs: Keyword arguments of ``CocoMetric``.
 
     Raises:
-        ValueError: If there is no such backend, it is not installed, or it has no ``use_mp_eval``; if
-            ``proposal_nums`` are too few, or ``format_only`` lacks an ``outfile_prefix``.
-        KeyError: If there is no such metric or metric item.
+        ValueError: If the backend is unknown, is not installed or does not support ``use_mp_eval``, if
+            ``proposal_nums`` has too few numbers, or if ``format_only`` is set without ``outfile_prefix``.
+        KeyError: If a metric or metric item is unknown.
     """
 
     def __init__(self, *args: Any, backend: str = 'auto', **kwargs: Any) -> None:
         if kwargs.get('format_only') and kwargs.get('outfile_prefix') is None:
-            raise ValueError('format_only=True needs outfile_prefix: where to write the result files')
+            raise ValueError('format_only=True needs outfile_prefix, the path prefix of the result files')
         if isinstance(kwargs.get('metric'), tuple):
             kwargs['metric'] = list(kwargs['metric'])
         super().__init__(*args, **kwargs)
-        self.ignored: Optional[set] = None
+        self.ignored_ids: Optional[set] = None
         self.backend = resolve_backend(backend, self.use_mp_eval)
         self.iou_thrs = np.atleast_1d(np.asarray(self.iou_thrs, float))
         if isinstance(self.metric_items, str):
@@ -61,43 +62,43 @@ class FastCocoMetric(CocoMetric):
         check_options(self.metrics, self.metric_items, self.proposal_nums, self.format_only)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep a batch of predictions, as mmdet's metric does, if they can be evaluated.
+        """Store a batch of predictions after checking that they can be evaluated.
 
         Raises:
-            ValueError: If the annotation file lacks the image, a label has no class, or masks are asked
-                for and the detector has none.
+            ValueError: If an image is not in the annotation file, a label has no class, or ``segm`` is
+                evaluated and the predictions have no masks.
         """
         super().process(data_batch, data_samples)
         for _, prediction in self.results[len(self.results) - len(data_samples) :]:
-            self._check(prediction)
+            self._check_prediction(prediction)
 
-    def _check(self, prediction: Dict[str, Any]) -> None:
+    def _check_prediction(self, prediction: Dict[str, Any]) -> None:
         image, labels = prediction['img_id'], prediction['labels']
         classes = len(self._category_ids() if self._coco_api else self.dataset_meta['classes'])
         wrong = sorted({int(label) for label in labels if not 0 <= label < classes})
         if wrong:
             raise ValueError(
-                f'image {image}: the detector found labels {wrong[:5]}, the data has {classes} classes, '
-                f'labels 0 to {classes - 1}; set num_classes={classes} in its heads'
+                f'image {image}: the detector predicted the labels {wrong[:5]}, but the data has {classes} '
+                f'classes (labels 0 to {classes - 1}). Set num_classes={classes} in the heads of the model.'
             )
         if self.format_only:
             return
         if self._coco_api and image not in self._coco_api.imgs:
             raise ValueError(
-                f'image {image!r} is not in the annotation file of the metric: '
-                'give the evaluator the ann_file of its data set'
+                f'image {image!r} is not in the annotation file of the metric. '
+                'Set ann_file of the evaluator to that of the dataset.'
             )
         if 'segm' in self.metrics and len(labels) and 'masks' not in prediction:
-            raise ValueError("metric='segm' needs masks, and the detector predicts none: use metric='bbox'")
+            raise ValueError("metric='segm' needs masks, but the detector predicts none. Use metric='bbox'.")
 
     def _category_ids(self) -> list:
-        """The id of each label's category."""
+        """Return the category id of each label."""
         if self.cat_ids is None:
             self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta['classes'])
         return self.cat_ids
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Evaluate the processed results, as mmdet's metric does."""
+        """Evaluate the stored predictions."""
         logger = MMLogger.get_current_instance()
         if not results:
             logger.error('There are no predictions to evaluate.')
@@ -105,7 +106,7 @@ class FastCocoMetric(CocoMetric):
         truths, predictions = zip(*results)
         if self._coco_api is None:
             logger.info('Converting ground truth to coco format...')
-            self._coco_api = self._truth_of(truths)
+            self._coco_api = self._build_ground_truth(truths)
         self._category_ids()
         self.img_ids = self._coco_api.get_img_ids()
         if self.outfile_prefix is not None:
@@ -114,19 +115,19 @@ class FastCocoMetric(CocoMetric):
             logger.info(f'results are saved in {Path(self.outfile_prefix).parent}')
             return {}
         logger.info(f'COCO evaluation runs on {installed(self.backend) or self.backend}')
-        with _no_collection():
+        with _garbage_collection_paused():
             return self._evaluate_all(predictions)
 
-    def _truth_of(self, truths: Sequence[dict]) -> COCO:
+    def _build_ground_truth(self, truths: Sequence[dict]) -> COCO:
         with TemporaryDirectory() as folder:
             prefix = str(Path(folder, 'results')) if self.outfile_prefix is None else self.outfile_prefix
             return COCO(self.gt_to_coco_json(truths, prefix))
 
     def _evaluate_all(self, predictions: Sequence[dict]) -> Dict[str, float]:
-        """Where two metrics give a number the same name, the earlier gets its metric before the name."""
-        if self.ignored is None:  # pycocotools will overwrite the flags
+        """Evaluate all metrics. If two report the same name, the earlier one is prefixed with its metric."""
+        if self.ignored_ids is None:  # read before pycocotools overwrites the flags
             annotations = self._coco_api.anns.values()
-            self.ignored = {a['id'] for a in annotations if a.get('ignore') or a.get('iscrowd')}
+            self.ignored_ids = {a['id'] for a in annotations if a.get('ignore') or a.get('iscrowd')}
         found: Dict[str, float] = {}
         owner: Dict[str, str] = {}
         for metric in self.metrics:
@@ -149,7 +150,7 @@ class FastCocoMetric(CocoMetric):
         if not detections:
             logger.error('The testing results of the whole dataset is empty.')
             return {}
-        evaluation = self._evaluation(detections, kind)
+        evaluation = self._build_evaluation(detections, kind)
         evaluation.params.catIds, evaluation.params.imgIds = list(self.cat_ids), list(self.img_ids)
         evaluation.params.maxDets, evaluation.params.iouThrs = list(self.proposal_nums), self.iou_thrs
         evaluation.params.useCats = int(metric != 'proposal')
@@ -166,7 +167,7 @@ class FastCocoMetric(CocoMetric):
         logger.info(f'{metric}_mAP_copypaste: ' + ' '.join(f'{ap:.3f}' for ap in evaluation.stats[:6]))
         return found
 
-    def _evaluation(self, detections: List[dict], kind: str) -> COCOeval:
+    def _build_evaluation(self, detections: List[dict], kind: str) -> COCOeval:
         if self.backend == 'hotcoco':
             return HotcocoEval(self._coco_api, detections, kind)
         evaluator = COCOevalMP if self.use_mp_eval else COCOeval
@@ -202,16 +203,21 @@ class FastCocoMetric(CocoMetric):
         iou_thrs: Sequence[float],
         logger: Optional[MMLogger] = None,
     ) -> np.ndarray:
-        """Average recall ``(len(proposal_nums),)`` of the best-scoring boxes of each image.
+        """Compute the average recall of the highest-scoring boxes of each image.
 
-        mmdet pairs images by their position, takes the boxes in any order, and fails in numpy 1.24 and
-        later where images differ in their number of boxes.
+        mmdet's version matches images by position and does not sort the boxes by score. It fails with
+        numpy 1.24 and later if images have different numbers of boxes.
+
+        Returns:
+            Array of shape ``(len(proposal_nums),)``.
         """
         by_image = {result['img_id']: result for result in results}
         ious = np.empty(len(self.img_ids), object)
         for index, image in enumerate(self.img_ids):
             annotations = self._coco_api.load_anns(self._coco_api.get_ann_ids(img_ids=[image]))
-            kept = [annotation['bbox'] for annotation in annotations if annotation['id'] not in self.ignored]
+            kept = [
+                annotation['bbox'] for annotation in annotations if annotation['id'] not in self.ignored_ids
+            ]
             truth = np.array(kept, np.float32).reshape(-1, 4)
             truth[:, 2:] += truth[:, :2]
             boxes = np.zeros((0, 4), np.float32)
@@ -225,9 +231,12 @@ class FastCocoMetric(CocoMetric):
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
-    """Suspend Python's garbage collector. An evaluation makes dicts for every detection, none in a cycle;
-    searching them for cycles takes more than half of the time (1,000 images)."""
+def _garbage_collection_paused() -> Iterator[None]:
+    """Pause Python's garbage collector.
+
+    An evaluation creates several dicts per detection, none of them in a reference cycle. With 1,000 images,
+    searching them for cycles takes more than half of the time.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Options of the COCO metric: what its items mean, and checks before the run."""
+"""Options of the COCO metric, and checks of them before the run."""
 
 from typing import Optional, Sequence
 
@@ -14,21 +14,21 @@ ITEMS = {
         )
     )
 }
-"""mmdet's name of a number to its place in ``COCOeval.stats``."""
+"""Maps mmdet's metric items to their index in ``COCOeval.stats``."""
 PROPOSAL_ITEMS = list(ITEMS)[6:]
-"""What ``metric='proposal'`` reports by default."""
+"""Items that ``metric='proposal'`` reports by default."""
 
 
 def resolve_backend(backend: str, use_mp_eval: bool) -> str:
-    """The backend that runs: ``hotcoco`` or ``pycocotools``.
+    """Choose the backend to run: ``hotcoco`` or ``pycocotools``.
 
     Raises:
-        ValueError: If there is no such backend, it is not installed, or it has no ``use_mp_eval``.
+        ValueError: If the backend is unknown, is not installed, or does not support ``use_mp_eval``.
     """
     if backend not in BACKENDS:
         raise ValueError(f'backend={backend!r}: allowed are {", ".join(BACKENDS)}')
     if backend == 'hotcoco' and use_mp_eval:
-        raise ValueError("use_mp_eval belongs to pycocotools: leave it out, or set backend='pycocotools'")
+        raise ValueError("use_mp_eval needs pycocotools: remove it, or set backend='pycocotools'")
     if backend == 'pycocotools' or use_mp_eval:
         return 'pycocotools'
     try:
@@ -47,11 +47,11 @@ def check_options(
     proposal_nums: Sequence[int],
     format_only: bool,
 ) -> None:
-    """Refuse options that would only fail after the evaluation, and say what others mean.
+    """Reject options that would only fail after the evaluation, and warn about misleading ones.
 
     Raises:
-        KeyError: If there is no such metric item.
-        ValueError: If pycocotools needs more ``proposal_nums`` for its summary.
+        KeyError: If a metric item is unknown.
+        ValueError: If ``proposal_nums`` has fewer than the three numbers that pycocotools needs.
     """
     unknown = [item for item in metric_items or () if item not in ITEMS]
     if unknown:
@@ -60,14 +60,15 @@ def check_options(
     if format_only or set(metrics) <= {'proposal_fast'}:
         return
     if len(numbers) < 3:
-        raise ValueError(f'proposal_nums={numbers}: COCO needs three, such as (100, 300, 1000)')
+        raise ValueError(f'proposal_nums={numbers}: COCO needs three numbers, such as (100, 300, 1000)')
     logger = MMLogger.get_current_instance()
     if numbers[:3] != [100, 300, 1000]:
         logger.warning(
-            f'proposal_nums={numbers}: the names AR@100, AR@300 and AR@1000 stay, and stand for '
-            f'{numbers[0]}, {numbers[1]} and {numbers[2]} detections an image'
+            f'proposal_nums={numbers}: the results are still named AR@100, AR@300 and AR@1000, but are '
+            f'computed with {numbers[0]}, {numbers[1]} and {numbers[2]} detections per image'
         )
     if 100 not in numbers:
         logger.warning(
-            f'mAP is taken at 100 detections an image; proposal_nums={numbers} has none, so mAP is -1'
+            f'mAP is computed with 100 detections per image. proposal_nums={numbers} does not contain 100, '
+            'so mAP is -1'
         )

@@ -1,4 +1,4 @@
-"""A config's evaluators, set up so that all their numbers can be reported."""
+"""Prepare the evaluators of a config so that all of their results can be reported."""
 
 import logging
 from typing import Any, Dict, List, Union
@@ -13,140 +13,143 @@ Evaluators = Union[dict, list]
 
 
 def split_by_type(evaluator: Evaluators, classwise: bool = False) -> Evaluators:
-    """One metric for each type such as bbox and segm, from ``CocoMetric`` evaluators that do several.
+    """Split ``CocoMetric`` evaluators into one metric per type, such as bbox and segm.
 
-    mmdet stores the per-class AP of all types under the same names, so the last would replace the
-    others. A prefix of its own keeps them apart. ``CocoMetric`` becomes ``FastCocoMetric``, which takes
-    the same arguments; subclasses and other metrics stay as they are.
+    mmdet stores the per-class AP of all types under the same names, so that the last type would overwrite
+    the others. Each split metric gets its own prefix. ``CocoMetric`` is replaced by ``FastCocoMetric``,
+    which accepts the same arguments. Subclasses and other metrics are not changed.
 
     Args:
-        evaluator: A config's ``test_evaluator``; it is not changed.
-        classwise: Also compute the AP of every class. If false, what the config says stays.
+        evaluator: The ``test_evaluator`` of a config. It is not modified.
+        classwise: Whether to compute the AP of every class even if the config does not ask for it.
 
     Returns:
-        A list of metrics. An evaluator class of the config's own, such as ``MultiDatasetsEvaluator``,
-        stays a dict, and its metrics are not split.
+        A list of metrics. A custom evaluator class, such as ``MultiDatasetsEvaluator``, stays a dict, and
+        its metrics are not split.
 
     Raises:
         ValueError: If the options of a COCO metric are wrong.
-        KeyError: If one of them has no such metric or metric item.
+        KeyError: If a metric or metric item is unknown.
     """
-    metrics = _metrics(evaluator)
-    ours = [_prepared(item, classwise) for item in metrics]
-    if classwise and not any(isinstance(item, dict) and item.get('classwise') for item in ours):
-        print_log(
-            '--classwise: none of the evaluators can report the AP of every class', level=logging.WARNING
-        )
-    for item in ours:
+    metrics = [_use_fast_metric(item, classwise) for item in _list_metrics(evaluator)]
+    if classwise and not any(isinstance(item, dict) and item.get('classwise') for item in metrics):
+        print_log('--classwise: none of the evaluators can report per-class AP', level=logging.WARNING)
+    for item in metrics:
         _check_options(item)
     if is_custom(evaluator):
-        return {**evaluator, 'metrics': ours}
-    taken = {item.get('prefix') for item in ours if isinstance(item, dict) and not _is_ours(item)}
+        return {**evaluator, 'metrics': metrics}
+    used = {item.get('prefix') for item in metrics if isinstance(item, dict) and not _is_fast_coco(item)}
     split = []
-    for item in ours:
-        if not _is_ours(item) or item.get('format_only'):
+    for item in metrics:
+        if not _reports_coco_results(item):
             split.append(item)
             continue
         kinds = item.get('metric', 'bbox')
         for kind in [kinds] if isinstance(kinds, str) else kinds:
-            label = _free_label(kind, item.get('prefix'), taken)
-            taken.add(label)
-            split.append({**item, 'metric': kind, 'prefix': label})
+            prefix = _unused_prefix(kind, item.get('prefix'), used)
+            used.add(prefix)
+            split.append({**item, 'metric': kind, 'prefix': prefix})
     return split
 
 
 def use_fast_coco(evaluator: Evaluators) -> Evaluators:
-    """``CocoMetric`` replaced by ``FastCocoMetric``, whose APs by class are right for any category ids.
+    """Replace ``CocoMetric`` by ``FastCocoMetric``, whose per-class AP is right for any category ids.
 
     Args:
-        evaluator: A config's evaluator; it is not changed.
+        evaluator: The evaluator of a config. It is not modified.
 
     Returns:
-        The evaluator with the same number of metrics, names and options.
+        The evaluator with the same number of metrics, the same names and the same options.
     """
-    ours = [_prepared(item, classwise=False) for item in _metrics(evaluator)]
+    metrics = [_use_fast_metric(item, classwise=False) for item in _list_metrics(evaluator)]
     if isinstance(evaluator, dict) and 'metrics' in evaluator:
-        return {**evaluator, 'metrics': ours}
-    return ours if isinstance(evaluator, (list, tuple)) else ours[0]
+        return {**evaluator, 'metrics': metrics}
+    return metrics if isinstance(evaluator, (list, tuple)) else metrics[0]
 
 
 def is_custom(evaluator: Evaluators) -> bool:
-    """Whether a config names an evaluator class of its own, not just metrics."""
+    """Whether an evaluator is a custom evaluator class rather than one or more metrics."""
     if not isinstance(evaluator, dict) or 'metrics' not in evaluator:
         return False
     return evaluator.get('type') not in (None, 'Evaluator', 'mmengine.Evaluator')
 
 
 def coco_kinds(evaluator: Evaluators) -> Dict[str, str]:
-    """Prefix and type (``bbox``, ``segm``, ...) of the COCO metrics that ``split_by_type`` made."""
+    """Map the prefix of each metric that ``split_by_type`` made to its type, such as ``'bbox'``."""
     if is_custom(evaluator):
         return {}
-    return {item['prefix']: item['metric'] for item in _metrics(evaluator) if _is_split(item)}
+    return {
+        item['prefix']: item['metric'] for item in _list_metrics(evaluator) if _reports_coco_results(item)
+    }
 
 
 def asked_for_ap(evaluator: Evaluators) -> List[str]:
-    """Prefixes of the metrics of ``split_by_type`` that report an AP of boxes or masks."""
+    """List the prefixes of the metrics from ``split_by_type`` that report an AP of boxes or masks."""
+    if is_custom(evaluator):
+        return []
     return [
         item['prefix']
-        for item in ([] if is_custom(evaluator) else _metrics(evaluator))
-        if _is_split(item) and item['metric'] in ('bbox', 'segm') and _has_ap(item.get('metric_items'))
+        for item in _list_metrics(evaluator)
+        if _reports_coco_results(item)
+        and item['metric'] in ('bbox', 'segm')
+        and _includes_ap(item.get('metric_items'))
     ]
 
 
 def result_prefixes(evaluator: Evaluators) -> List[str]:
-    """The ``outfile_prefix`` of the metrics that only write result files."""
-    metrics = [item for item in _metrics(evaluator) if isinstance(item, dict)]
+    """List the ``outfile_prefix`` of the metrics that only write result files."""
+    metrics = [item for item in _list_metrics(evaluator) if isinstance(item, dict)]
     return sorted({item['outfile_prefix'] for item in metrics if item.get('format_only')})
 
 
-def _metrics(evaluator: Evaluators) -> list:
+def _list_metrics(evaluator: Evaluators) -> list:
     if isinstance(evaluator, dict) and 'metrics' in evaluator:
         evaluator = evaluator['metrics']
     return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
 
 
-def _class(item: Any) -> Any:
+def _metric_class(item: Any) -> Any:
     kind = item.get('type') if isinstance(item, dict) else type(item)
     return METRICS.get(kind) if isinstance(kind, str) else kind
 
 
-def _is_ours(item: Any) -> bool:
-    return isinstance(item, dict) and _class(item) is FastCocoMetric
+def _is_fast_coco(item: Any) -> bool:
+    return isinstance(item, dict) and _metric_class(item) is FastCocoMetric
 
 
-def _is_split(item: Any) -> bool:
-    return _is_ours(item) and not item.get('format_only')
+def _reports_coco_results(item: Any) -> bool:
+    return _is_fast_coco(item) and not item.get('format_only')
 
 
-def _prepared(item: Any, classwise: bool) -> Any:
+def _use_fast_metric(item: Any, classwise: bool) -> Any:
     if not isinstance(item, dict):
         return item
-    kind, more = _class(item), {}
-    if kind is CocoMetric:
-        more['type'] = 'mmdet.FastCocoMetric'
-    if classwise and isinstance(kind, type) and issubclass(kind, (CocoMetric, CocoPanopticMetric)):
-        more['classwise'] = True
-    return {**item, **more}
+    cls, changes = _metric_class(item), {}
+    if cls is CocoMetric:
+        changes['type'] = 'mmdet.FastCocoMetric'
+    if classwise and isinstance(cls, type) and issubclass(cls, (CocoMetric, CocoPanopticMetric)):
+        changes['classwise'] = True
+    return {**item, **changes}
 
 
 def _check_options(item: Any) -> None:
-    """Build a COCO metric without its annotations, which is quick and refuses what it does not take."""
-    if not _is_ours(item):
+    """Check the options of a COCO metric by building it without its annotation file."""
+    if not _is_fast_coco(item):
         return
     try:
         METRICS.build({**item, 'type': FastCocoMetric, 'ann_file': None})
     except TypeError as error:
-        raise ValueError(f'the evaluator {item["type"]} does not take its options: {error}') from None
+        raise ValueError(f'wrong options of the evaluator {item["type"]}: {error}') from None
 
 
-def _free_label(kind: str, prefix: Any, taken: set) -> str:
-    """The type itself; where another metric has this prefix, with the config's prefix or a number."""
-    number, label = 1, kind
-    while label in taken:
-        label = f'{prefix}_{kind}' if number == 1 and prefix else f'{kind}_{number + 1}'
+def _unused_prefix(kind: str, configured: Any, used: set) -> str:
+    """Return the type as prefix. If it is used already, add the configured prefix or a number."""
+    number, prefix = 1, kind
+    while prefix in used:
+        prefix = f'{configured}_{kind}' if number == 1 and configured else f'{kind}_{number + 1}'
         number += 1
-    return label
+    return prefix
 
 
-def _has_ap(items: Any) -> bool:
+def _includes_ap(items: Any) -> bool:
     return items is None or any('mAP' in item for item in ([items] if isinstance(items, str) else items))

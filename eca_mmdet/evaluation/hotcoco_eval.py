@@ -1,9 +1,8 @@
-"""COCO evaluation by hotcoco (Rust) behind pycocotools' ``COCOeval``, equal in every digit.
+"""pycocotools' ``COCOeval`` with hotcoco (written in Rust) as its engine.
 
-hotcoco matches and accumulates; the parameters and the summary stay pycocotools' own. It runs only
-where its arrays of precision, recall and scores are proven to be pycocotools', bit by bit. For the
-parameters that ``unproven`` names and the data that ``unsuitable`` names, pycocotools runs, and the
-log says why.
+hotcoco does the matching and the accumulation, pycocotools the summary. The results are bit-identical to
+those of pycocotools. If hotcoco is known to differ for the parameters or data, or was not tested with them,
+pycocotools does everything and the log states the reason.
 """
 
 from typing import List, Optional, Union
@@ -15,12 +14,12 @@ from pycocotools.cocoeval import Params
 
 
 class HotcocoEval(COCOeval):
-    """``COCOeval`` whose ``evaluate`` and ``accumulate`` run in hotcoco.
+    """Run ``evaluate`` and ``accumulate`` of ``COCOeval`` in hotcoco.
 
     Args:
         truth: The ground truth.
-        detections: The contents of a COCO result file, with boxes or with RLE masks.
-        kind: ``bbox`` or ``segm``.
+        detections: The content of a COCO result file, with boxes or RLE masks.
+        kind: ``'bbox'`` or ``'segm'``.
     """
 
     def __init__(self, truth: COCO, detections: List[dict], kind: str) -> None:
@@ -31,9 +30,9 @@ class HotcocoEval(COCOeval):
     def evaluate(self) -> None:
         """Match the detections to the ground truth."""
         reason = (
-            unproven(self.params)
-            or unsuitable(self.cocoGt, self.detections, self.params.iouType)
-            or self._start()
+            unsupported_params(self.params)
+            or unsupported_data(self.cocoGt, self.detections, self.params.iouType)
+            or self._start_engine()
         )
         if reason:
             MMLogger.get_current_instance().warning(f'this COCO evaluation runs on pycocotools: {reason}')
@@ -43,8 +42,8 @@ class HotcocoEval(COCOeval):
         else:
             self.engine.evaluate()
 
-    def _start(self) -> Optional[str]:
-        """Hand data and parameters to hotcoco; say what it could not read."""
+    def _start_engine(self) -> Optional[str]:
+        """Pass the data and parameters to hotcoco. Return the error if hotcoco cannot read them."""
         import hotcoco
 
         p = self.params
@@ -59,60 +58,63 @@ class HotcocoEval(COCOeval):
             return f'hotcoco cannot read the data: {error}'
 
     def accumulate(self) -> None:
-        """Precision ``(T, R, K, A, M)`` and recall ``(T, K, A, M)``: thresholds, recalls, classes,
-        area ranges and detections an image."""
+        """Compute precision ``(T, R, K, A, M)`` and recall ``(T, K, A, M)``.
+
+        The dimensions are IoU thresholds, recall thresholds, classes, area ranges and maximum numbers of
+        detections per image.
+        """
         if self.engine is None:
             return super().accumulate()
         self.engine.accumulate()
         self.eval = {**self.engine.eval, 'params': self.params}
 
 
-def unproven(params: Params) -> Optional[str]:
-    """What in the parameters hotcoco treats in another way than pycocotools, or was not tested with.
+def unsupported_params(params: Params) -> Optional[str]:
+    """Return why these parameters need pycocotools, or ``None`` if hotcoco supports them.
 
-    Tested are ``bbox`` and ``segm`` by class with any ``iouThrs``, ``maxDets``, ``imgIds`` and ``catIds``,
-    COCO's own recall thresholds and any area ranges that are distinct.
+    Tested are ``bbox`` and ``segm`` per class with any ``iouThrs``, ``maxDets``, ``imgIds`` and ``catIds``,
+    COCO's recall thresholds, and any distinct area ranges.
     """
     if params.iouType not in ('bbox', 'segm'):
         return f'iouType={params.iouType!r} was not tested'
     if params.useCats != 1:
-        return 'with useCats=0 it orders detections of equal score in another way'
+        return 'with useCats=0 hotcoco orders detections of equal score differently'
     if not np.array_equal(params.recThrs, Params(params.iouType).recThrs):
-        return 'other recThrs than those of COCO were not tested'
+        return 'recThrs other than those of COCO were not tested'
     if len({tuple(area) for area in params.areaRng}) < len(params.areaRng):
-        return 'with equal areaRng it fills in the last of them only'
+        return 'hotcoco evaluates only the last of several equal areaRng'
     return None
 
 
-def unsuitable(truth: COCO, detections: List[dict], kind: str) -> Optional[str]:
-    """What in the data hotcoco is known to treat in another way than pycocotools, if anything."""
+def unsupported_data(truth: COCO, detections: List[dict], kind: str) -> Optional[str]:
+    """Return why this data needs pycocotools, or ``None`` if hotcoco supports it."""
     try:
-        return _special(truth, detections, kind)
+        return _find_unsupported(truth, detections, kind)
     except (TypeError, ValueError, KeyError) as error:
         return f'the data cannot be checked: {error!r}'
 
 
-def _special(truth: COCO, detections: List[dict], kind: str) -> Optional[str]:
+def _find_unsupported(truth: COCO, detections: List[dict], kind: str) -> Optional[str]:
     annotations = truth.dataset.get('annotations', [])
     ids = {annotation['id'] for annotation in annotations}
     needed = {'area', 'iscrowd', 'bbox' if kind == 'bbox' else 'segmentation'}
     if 0 in ids:
-        return 'it never counts an annotation of id 0 as found'
+        return 'hotcoco never matches an annotation with the id 0'
     if len(ids) < len(annotations):
-        return 'annotations share an id'
+        return 'several annotations have the same id'
     if len(truth.imgs) < len(truth.dataset['images']):
-        return 'images share an id'
+        return 'several images have the same id'
     if not all(needed <= annotation.keys() for annotation in annotations):
-        return f'annotations lack one of {sorted(needed)}'
+        return f'some annotations lack one of {sorted(needed)}'
     if not {detection['image_id'] for detection in detections} <= truth.imgs.keys():
-        return 'detections belong to images that are not in the ground truth'
+        return 'some detections belong to images that are not in the ground truth'
     numbers = [[detection['score'] for detection in detections], [item['area'] for item in annotations]]
     if kind == 'bbox':
         numbers += [[item['bbox'] for item in items] for items in (annotations, detections)]
     elif not all(_is_mask(annotation['segmentation']) for annotation in annotations):
-        return 'a segmentation is empty or has a polygon of fewer than three points'
+        return 'a segmentation is empty or has a polygon with fewer than three points'
     if not all(np.isfinite(np.array(part, float)).all() for part in numbers):
-        return 'scores, areas or boxes are not finite numbers'
+        return 'some scores, areas or boxes are not finite'
     return None
 
 

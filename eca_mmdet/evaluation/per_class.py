@@ -1,4 +1,4 @@
-"""AP of each class from one COCO evaluation."""
+"""Per-class AP from a single COCO evaluation."""
 
 import contextlib
 import copy
@@ -12,24 +12,27 @@ from terminaltables import AsciiTable
 
 
 def class_stats(evaluation: COCOeval, category_id: Any) -> np.ndarray:
-    """COCO's 12 numbers ``(12,)`` of one class, as if it were the only one; NaN where it has no objects.
+    """Compute COCO's 12 summary numbers for one class.
 
     Args:
-        evaluation: After ``accumulate``. Its arrays are in the order of ``evaluation.params.catIds``, which
-            pycocotools has sorted.
+        evaluation: An evaluation on which ``accumulate`` has been called. Its arrays are ordered by
+            ``evaluation.params.catIds``, which pycocotools sorts.
         category_id: Id of the class in the annotation file.
+
+    Returns:
+        Array of shape ``(12,)``, with NaN where the class has no objects.
     """
     index = [list(evaluation.params.catIds).index(category_id)]
-    alone = copy.copy(evaluation)
+    single_class = copy.copy(evaluation)
     precision, recall = evaluation.eval['precision'], evaluation.eval['recall']
-    alone.eval = {**evaluation.eval, 'precision': precision[:, :, index], 'recall': recall[:, index]}
+    single_class.eval = {**evaluation.eval, 'precision': precision[:, :, index], 'recall': recall[:, index]}
     with contextlib.redirect_stdout(io.StringIO()):
-        alone.summarize()
-    return np.where(alone.stats < 0, np.nan, alone.stats)
+        single_class.summarize()
+    return np.where(single_class.stats < 0, np.nan, single_class.stats)
 
 
 def unique_names(categories: List[dict]) -> List[str]:
-    """Names of categories; those that share a name get their id behind it."""
+    """Return the category names, with the id appended where several categories share a name."""
     count = Counter(category['name'] for category in categories)
     return [
         category['name'] if count[category['name']] == 1 else f'{category["name"]} (id {category["id"]})'
@@ -38,6 +41,6 @@ def unique_names(categories: List[dict]) -> List[str]:
 
 
 def class_table(rows: Dict[str, np.ndarray]) -> str:
-    """The six AP of each class as a table of text."""
+    """Format the six AP values of each class as a text table."""
     head = ['category', 'mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l']
     return AsciiTable([head, *([name, *(f'{ap:.3f}' for ap in row)] for name, row in rows.items())]).table

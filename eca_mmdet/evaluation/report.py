@@ -1,4 +1,4 @@
-"""The results of an evaluation as tables and as JSON, and why a result may be empty."""
+"""Report the results of an evaluation as tables and JSON, and explain empty results."""
 
 import json
 import math
@@ -10,24 +10,24 @@ from mmengine.config import Config
 from terminaltables import AsciiTable
 
 COLUMNS = {'AP': 'mAP', 'AP50': 'mAP_50', 'AP75': 'mAP_75', 'APs': 'mAP_s', 'APm': 'mAP_m', 'APl': 'mAP_l'}
-"""COCO's name of a column to mmdet's."""
+"""Maps COCO's column names to mmdet's metric items."""
 NAMES = {name: column for column, name in COLUMNS.items()}
 KINDS = {kind: kind for kind in ('bbox', 'segm', 'proposal', 'proposal_fast')}
-"""Prefixes of COCO metrics and their types, as ``coco_kinds`` gives them."""
-PER_CLASS = '_precision'
+"""Default prefixes of the COCO metrics and their types, see ``coco_kinds``."""
+PER_CLASS_SUFFIX = '_precision'
 
 
 def collect_results(metrics: Dict[str, Any], kinds: Dict[str, str] = KINDS) -> Dict[str, Any]:
-    """Order all numbers of an evaluation by metric.
+    """Group the results of an evaluation by metric.
 
     Args:
-        metrics: As ``Runner.test`` returns them, such as ``segm/segm_mAP_50`` or ``pascal_voc/mAP``.
-        kinds: Prefix and type of the COCO metrics among them.
+        metrics: The results of ``Runner.test``, with names such as ``segm/segm_mAP_50``.
+        kinds: Prefix and type of each COCO metric.
 
     Returns:
-        ``{prefix: {name: value}}``. Of a COCO metric, AP has the names of ``COLUMNS``, values are
-        ``None`` where the data has no such objects, and the AP of each class is below ``per_class``.
-        Names and values of other metrics stay; those without a prefix are below ``other``.
+        ``{prefix: {name: value}}``. AP values of COCO metrics are named as in ``COLUMNS``, and are ``None``
+        if the data has no such objects. Per-class AP is under ``per_class``. Results of other metrics keep
+        their names and values. Results without a prefix are under ``other``.
     """
     results: Dict[str, Any] = {}
     for name, value in metrics.items():
@@ -35,12 +35,12 @@ def collect_results(metrics: Dict[str, Any], kinds: Dict[str, str] = KINDS) -> D
         row = results.setdefault(prefix, {})
         if prefix not in kinds:
             row[item if item not in row else name] = plain(value)
-        elif item.endswith(PER_CLASS):
-            row.setdefault('per_class', {})[item[: -len(PER_CLASS)]] = _known(value)
+        elif item.endswith(PER_CLASS_SUFFIX):
+            row.setdefault('per_class', {})[item[: -len(PER_CLASS_SUFFIX)]] = _missing_as_none(value)
         else:
             item = item.removeprefix(f'{kinds[prefix]}_')
-            row[NAMES.get(item, item)] = _known(value)
-    return {prefix: _ordered(row) for prefix, row in results.items()}
+            row[NAMES.get(item, item)] = _missing_as_none(value)
+    return {prefix: _sort_columns(row) for prefix, row in results.items()}
 
 
 def _split_name(name: str, kinds: Dict[str, str]) -> Tuple[str, str]:
@@ -51,27 +51,27 @@ def _split_name(name: str, kinds: Dict[str, str]) -> Tuple[str, str]:
     return (prefix, item) if separator else ('other', name)
 
 
-def _ordered(row: Dict[str, Any]) -> Dict[str, Any]:
-    """COCO's columns first, in their order, and the classes last."""
+def _sort_columns(row: Dict[str, Any]) -> Dict[str, Any]:
+    """Put COCO's columns first and the per-class results last."""
     known = {column: row[column] for column in COLUMNS if column in row}
     rest = {key: value for key, value in row.items() if key != 'per_class'}
     classes = {key: row[key] for key in ('per_class',) if key in row}
     return {**known, **rest, **classes}
 
 
-def _known(value: Any) -> Any:
-    """COCO writes -1 (for a class: NaN) where there is nothing to find."""
+def _missing_as_none(value: Any) -> Any:
+    """Replace -1 and NaN, which mean that there are no objects to find, by ``None``."""
     value = plain(value)
     return None if isinstance(value, float) and value < 0 else value
 
 
 def plain(value: Any) -> Any:
-    """A metric's value as JSON has it: NaN as ``None``, infinity and unknown objects as text."""
+    """Convert a value for JSON: NaN becomes ``None``, infinity and unknown objects become text."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [plain(inner) for inner in value]
-    if hasattr(value, 'tolist'):  # of numpy and torch
+    if hasattr(value, 'tolist'):  # numpy and torch
         return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
@@ -79,7 +79,7 @@ def plain(value: Any) -> Any:
 
 
 def results_table(results: Dict[str, Any]) -> str:
-    """The results as tables of text: COCO's AP, all other numbers, and AP by class where present."""
+    """Format the results as text tables: COCO's AP, all other numbers, and per-class AP if present."""
     columns = [column for column in COLUMNS if any(column in row for row in results.values())]
     ap = [
         [prefix, *(_cell(row[column]) if column in row else '' for column in columns)]
@@ -98,11 +98,11 @@ def results_table(results: Dict[str, Any]) -> str:
     tables = [
         (['', *columns], ap),
         (['', 'value'], others),
-        (['class', *(f'{k} AP' for k in by_class)], classes),
+        (['class', *(f'{prefix} AP' for prefix in by_class)], classes),
     ]
     text = '\n'.join(_table(head, rows) for head, rows in tables if rows)
     if any('-' in row for _, rows in tables for row in rows):
-        text += '\n- : not measured: the data has no such objects, or the options leave it out'
+        text += '\n- : not measured, because the data has no such objects or the options exclude it'
     return text
 
 
@@ -119,13 +119,13 @@ def _table(head: List[str], rows: List[List[str]]) -> str:
 
 
 def is_empty(results: Dict[str, Any], asked: List[str], detections: Optional[int]) -> bool:
-    """Whether AP was asked for and all of it is 0.
+    """Whether AP was requested and every AP is 0.
 
     Args:
-        results: As ``collect_results`` returns them.
-        asked: Prefixes of the metrics that report an AP, as ``asked_for_ap`` gives them.
-        detections: Number of detections, ``None`` if the detector has no boxes to count. mmdet reports
-            nothing where there is none.
+        results: The results of ``collect_results``.
+        asked: Prefixes of the metrics that report an AP, see ``asked_for_ap``.
+        detections: Number of detections, or ``None`` if the detector predicts no boxes. Without detections,
+            mmdet reports no results at all.
     """
     values = []
     for prefix in asked:
@@ -138,7 +138,7 @@ def is_empty(results: Dict[str, Any], asked: List[str], detections: Optional[int
 
 
 def write_results(path: Union[str, Path], results: Dict[str, Any], **about: Any) -> None:
-    """Write results and what they were measured on as JSON: the whole file or none."""
+    """Write the results and a description of the run as JSON, atomically."""
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f'{path.name}.unfinished')
@@ -147,29 +147,30 @@ def write_results(path: Union[str, Path], results: Dict[str, Any], **about: Any)
 
 
 def explain_empty(cfg: Config, detections: int, images: int, trained_iters: Any) -> str:
-    """Say why nothing was found, most likely cause first.
+    """Describe an empty result and its possible causes, most likely first.
 
     Args:
         cfg: The config of the run.
-        detections: Number of detections over all images.
-        images: Number of images evaluated.
-        trained_iters: Iterations that the checkpoint was trained for, if it says so.
+        detections: Number of detections in all images.
+        images: Number of evaluated images.
+        trained_iters: Number of training iterations, if the checkpoint states it.
     """
     test_cfg = cfg.model.get('test_cfg') or {}
     threshold = (test_cfg.get('rcnn') or test_cfg).get('score_thr')
     if detections:
-        first = f'{detections} detections in {images} images, none of them right (AP below 0.0005)'
+        finding = f'{detections} detections in {images} images, but none is correct (AP below 0.0005)'
     else:
         reached = '' if threshold is None else f' reached score_thr={threshold}'
-        first = f'no detection in {images} images{reached}'
+        finding = f'no detection in {images} images{reached}'
     return '\n'.join(
         [
-            f'The result is empty: {first}. Likely causes, in this order:',
-            f'  - the checkpoint is hardly trained (it says {trained_iters or "unknown"} iterations): train',
-            '    on, or look with model.test_cfg.rcnn.score_thr=0.001 (RetinaNet: model.test_cfg.score_thr)',
-            '  - other classes or another class order than in training: compare metainfo.classes',
-            '  - images prepared otherwise than in training: compare model.data_preprocessor (mean, std,',
-            '    bgr_to_rgb) and the Resize scale',
-            '  - a detector of mmdet 1.x, whose boxes and classes are coded differently',
+            f'The result is empty: {finding}. Possible causes, most likely first:',
+            f'  - The checkpoint was trained too briefly (iterations: {trained_iters or "unknown"}).',
+            '    Train longer, or set model.test_cfg.rcnn.score_thr=0.001 (RetinaNet:',
+            '    model.test_cfg.score_thr).',
+            '  - The classes or their order differ from training. Compare metainfo.classes.',
+            '  - The image preprocessing differs from training. Compare model.data_preprocessor (mean, std,',
+            '    bgr_to_rgb) and the scale of Resize.',
+            '  - The detector is from mmdet 1.x, which encodes boxes and classes differently.',
         ]
     )

@@ -1,3 +1,5 @@
+"""Checks of a run before it starts."""
+
 import json
 import shutil
 
@@ -18,19 +20,19 @@ def run_config(data, **options):
     return cfg
 
 
-def test_check__passes_on_a_run_that_has_everything(data):
+def test_check__passes_for_a_complete_run(data):
     check_run(run_config(data), 'train')
     check_run(run_config(data), 'test')
 
 
-def break_(data, fault):
+def damage(data, fault):
     annotations = data / 'annotations/instances_train2017.json'
     content = json.loads(annotations.read_text())
     if fault == 'no folder':
         shutil.rmtree(data)
     elif fault == 'no annotations':
         annotations.unlink()
-    elif fault == 'cut JSON':
+    elif fault == 'incomplete JSON':
         annotations.write_text(json.dumps(content)[:-100])
     elif fault == 'no images':
         annotations.write_text(json.dumps({**content, 'images': []}))
@@ -46,27 +48,27 @@ def break_(data, fault):
 @pytest.mark.parametrize(
     ('fault', 'error', 'message'),
     [
-        ('no folder', FileNotFoundError, 'data folder .*: no such folder.*--cfg-options data_root='),
+        ('no folder', FileNotFoundError, 'data folder .* not found.*--cfg-options data_root='),
         (
             'no annotations',
             FileNotFoundError,
             r"instances_train2017.json .*instances_val2017.json'.*ann_file=NAME",
         ),
-        ('cut JSON', ValueError, 'is not valid JSON.*damaged or incomplete'),
+        ('incomplete JSON', ValueError, 'is not valid JSON.*damaged, incomplete'),
         ('no images', ValueError, "'images'.* missing or empty"),
         ('a list', ValueError, 'is not a COCO detection file'),
         ('other names', ValueError, r"lacks 1 of the 3 classes of the train set: \['circle'\].*'disc'"),
-        ('no image file', FileNotFoundError, r'000001.jpg, the first of .*data_prefix.img=FOLDER'),
+        ('no image file', FileNotFoundError, r'not found, the first is .*000001.jpg.*data_prefix.img=FOLDER'),
     ],
 )
-def test_faulty_data__is_named_at_once_with_the_way_out(data, fault, error, message):
+def test_faulty_data__is_reported_with_a_remedy(data, fault, error, message):
     cfg = run_config(data)
-    break_(data, fault)
-    with pytest.raises(error, match=message):
+    damage(data, fault)
+    with pytest.raises(error, match=f'(?s){message}'):
         check_run(cfg, 'train')
 
 
-def test_weights_of_other_sizes__are_refused_before_the_data_is_read(data, tmp_path):
+def test_weights_of_other_sizes__are_rejected_before_the_data_is_loaded(data, tmp_path):
     cfg = run_config(data)
     path = tmp_path / 'backbone.pth'
     torch.save(dict(state_dict=ECAResNet(18, eca_kernel_sizes=5).state_dict()), path)
@@ -78,7 +80,7 @@ def test_weights_of_other_sizes__are_refused_before_the_data_is_read(data, tmp_p
         check_run(cfg, 'train')
 
 
-def test_classes_in_another_order__are_refused(data):
+def test_classes_in_another_order__are_rejected(data):
     cfg = run_config(data)
     for split in ('train', 'val'):
         cfg[f'{split}_dataloader'].dataset.metainfo.classes = ('square', 'circle', 'triangle')
@@ -86,22 +88,22 @@ def test_classes_in_another_order__are_refused(data):
         check_run(cfg, 'train')
 
 
-def test_evaluator_of_other_annotations__is_refused(data):
+def test_evaluator_with_other_annotations__is_rejected(data):
     cfg = run_config(data, **{'val_dataloader.dataset.ann_file': 'annotations/instances_train2017.json'})
     cfg.val_dataloader.dataset.data_prefix.img = 'train2017/'
     with pytest.raises(
-        ValueError, match='val_evaluator.ann_file is .*its data set reads .*instances_train2017'
+        ValueError, match='val_evaluator.ann_file is .*but the dataset uses .*instances_train2017'
     ):
         check_run(cfg, 'train')
 
 
-def test_num_classes__must_be_that_of_the_data(data):
+def test_num_classes__must_match_the_dataset(data):
     cfg = run_config(data, **{'model.roi_head.mask_head.num_classes': 80})
     with pytest.raises(ValueError, match=r'model.roi_head.mask_head.num_classes is 80, .* 3 classes'):
         check_run(cfg, 'train')
 
 
-def test_missing_weights__say_how_to_get_them_or_do_without(data):
+def test_missing_weights__are_reported_with_remedies(data):
     cfg = run_config(data)
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='weights/none.pth')
     with pytest.raises(FileNotFoundError) as error:
@@ -111,7 +113,7 @@ def test_missing_weights__say_how_to_get_them_or_do_without(data):
         assert text in str(error.value)
 
 
-def test_missing_weights__do_not_matter_to_a_resume(data):
+def test_missing_weights__are_not_needed_to_resume(data):
     cfg = run_config(data)
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='weights/none.pth')
     checkpoint = data / 'epoch_1.pth'
@@ -122,26 +124,26 @@ def test_missing_weights__do_not_matter_to_a_resume(data):
     assert cfg.model.backbone.init_cfg is None
 
 
-def test_missing_checkpoint_to_resume__is_an_error(data):
+def test_missing_checkpoint_to_resume__is_reported(data):
     cfg = run_config(data)
     cfg.resume, cfg.load_from = True, str(data / 'nothing.pth')
     with pytest.raises(FileNotFoundError, match='nothing.pth: no such file'):
         check_run(cfg, 'train')
 
 
-def test_resume_without_a_checkpoint__says_that_it_starts_anew(data, capsys):
+def test_resume_without_a_checkpoint__is_logged(data, capsys):
     cfg = run_config(data)
     cfg.resume = True
     check_run(cfg, 'train')
     assert 'Nothing to resume' in ''.join(capsys.readouterr())
 
 
-def test_random_frozen_stages__are_warned_of(data, capsys):
+def test_random_frozen_stages__are_warned_about(data, capsys):
     check_run(run_config(data, **{'model.backbone.frozen_stages': 1}), 'train')
     assert 'stay random' in ''.join(capsys.readouterr())
 
 
-def test_home__is_expanded_before_weights_are_looked_for(data, tmp_path, monkeypatch):
+def test_home_folder__is_expanded_in_the_path_of_weights(data, tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     torch.save(dict(state_dict=ECAResNet(18).state_dict()), tmp_path / 'backbone.pth')
     cfg = run_config(data)
@@ -150,15 +152,17 @@ def test_home__is_expanded_before_weights_are_looked_for(data, tmp_path, monkeyp
     assert cfg.model.backbone.init_cfg.checkpoint == str(tmp_path / 'backbone.pth')
 
 
-def test_two_stage_detector_with_a_dense_rpn__passes(data):
+def test_rpn_head_with_num_classes__passes(data):
     cfg = run_config(data, **{'model.rpn_head.num_classes': 1})
     check_run(cfg, 'train')
 
 
-def test_wrapper_of_data_without_its_settings__is_named(data):
+def test_dataset_wrapper_without_its_arguments__is_reported(data):
     cfg = run_config(data)
     cfg.train_dataloader.dataset = dict(type='RepeatDataset', dataset=cfg.train_dataloader.dataset)
-    with pytest.raises(ValueError, match="train_dataloader.dataset .*does not fit RepeatDataset.*'times'"):
+    with pytest.raises(
+        ValueError, match="train_dataloader.dataset .*has wrong arguments for RepeatDataset.*'times'"
+    ):
         check_run(cfg, 'train')
 
 
@@ -171,7 +175,7 @@ def test_model_that_cannot_be_built_without_memory__is_built_on_the_cpu(data):
     check_run(cfg, 'train')
 
 
-def test_model_that_needs_a_launchers_processes__is_left_to_it(data, monkeypatch, capsys):
+def test_model_that_needs_a_launcher__is_not_checked(data, monkeypatch, capsys):
     cfg = run_config(data)
     cfg.model.roi_head.bbox_head.update(norm_cfg=dict(type='MMSyncBN'), type='Shared4Conv1FCBBoxHead')
     with pytest.raises(ValueError, match='model.roi_head.bbox_head of the config cannot be built.*group'):

@@ -1,3 +1,5 @@
+"""Loading of configs and their options."""
+
 import pytest
 
 from eca_mmdet.apis import load_config, set_work_dir
@@ -7,7 +9,7 @@ CONFIG = 'eca_mmdet::mask_rcnn_ecanet50_fpn_1x.py'
 
 
 @pytest.mark.parametrize('root', ['/elsewhere/coco', '/elsewhere/coco/'])
-def test_data_root__reaches_every_data_set_and_evaluator(root):
+def test_data_root__is_set_in_every_dataset_and_evaluator(root):
     cfg = load_config(CONFIG, dict(data_root=root))
     for split in ('train', 'val', 'test'):
         assert cfg[f'{split}_dataloader'].dataset.data_root == '/elsewhere/coco/'
@@ -15,14 +17,14 @@ def test_data_root__reaches_every_data_set_and_evaluator(root):
         assert cfg[f'{split}_evaluator'].ann_file == '/elsewhere/coco/annotations/instances_val2017.json'
 
 
-def test_data_root__leaves_a_data_set_with_another_root_alone():
+def test_data_root__keeps_an_explicitly_set_root():
     options = {'data_root': '/new', 'train_dataloader.dataset.data_root': '/mine/'}
     cfg = load_config(CONFIG, options)
     assert cfg.train_dataloader.dataset.data_root == '/mine/'
     assert cfg.val_dataloader.dataset.data_root == '/new/'
 
 
-def test_data_root__is_set_where_the_config_has_none_at_the_top(tmp_path):
+def test_data_root__may_be_missing_at_the_top_level(tmp_path):
     config = tmp_path / 'mine.py'
     config.write_text(
         "train_dataloader = dict(dataset=dict(data_root='old/', ann_file='a.json'))\n"
@@ -33,25 +35,25 @@ def test_data_root__is_set_where_the_config_has_none_at_the_top(tmp_path):
     assert [item.ann_file for item in cfg.val_evaluator] == ['/new/b.json', 'older/c.json']
 
 
-def test_data_root__that_reaches_nothing_is_an_error(tmp_path):
+def test_data_root__without_datasets_is_rejected(tmp_path):
     config = tmp_path / 'mine.py'
     config.write_text('x = 1')
     with pytest.raises(ValueError, match='data_root cannot be set'):
         load_config(str(config), dict(data_root='/new'))
 
 
-def test_options__are_not_changed():
+def test_options__are_not_modified():
     options = dict(data_root='/new')
     load_config(CONFIG, options)
     assert options == dict(data_root='/new')
 
 
-def test_missing_config__is_named():
-    with pytest.raises(FileNotFoundError, match='nothing.py: no such config'):
+def test_missing_config__is_reported():
+    with pytest.raises(FileNotFoundError, match='nothing.py: config not found'):
         load_config('nothing.py')
 
 
-def test_work_dir__is_the_option_else_the_configs_else_the_name():
+def test_work_dir__is_set_by_option_config_or_name():
     cfg = load_config(CONFIG)
     set_work_dir(cfg, None, CONFIG)
     assert cfg.work_dir == 'work_dirs/mask_rcnn_ecanet50_fpn_1x'
@@ -61,19 +63,19 @@ def test_work_dir__is_the_option_else_the_configs_else_the_name():
     assert cfg.work_dir == 'here'
 
 
-def test_options_that_do_not_fit__are_named():
-    with pytest.raises(ValueError, match='--cfg-options do not fit the config'):
+def test_option_of_a_scalar__is_reported():
+    with pytest.raises(ValueError, match='--cfg-options cannot be applied to the config'):
         load_config(CONFIG, {'train_cfg.max_epochs.x': 1})
 
 
 @pytest.mark.parametrize(('root', 'found'), [('', ''), (None, ''), ('/', '/'), ('s3://b', 's3://b/')])
-def test_data_root__may_be_the_current_folder_or_elsewhere(root, found):
+def test_data_root__may_be_the_current_folder_or_remote(root, found):
     cfg = load_config(CONFIG, dict(data_root=root))
     assert cfg.train_dataloader.dataset.data_root == found
     assert cfg.val_evaluator.ann_file == f'{found}annotations/instances_val2017.json'
 
 
-def test_data_root__is_set_where_a_section_is_none(tmp_path):
+def test_data_root__ignores_sections_that_are_none(tmp_path):
     config = tmp_path / 'mine.py'
     config.write_text("train_dataloader = dict(dataset=dict(data_root='old/'))\nval_evaluator = None\n")
     assert load_config(str(config), dict(data_root='/new')).train_dataloader.dataset.data_root == '/new/'
@@ -82,22 +84,22 @@ def test_data_root__is_set_where_a_section_is_none(tmp_path):
 @pytest.mark.parametrize(
     'option', ['param_scheduler.9.end', 'param_scheduler.x.end', 'data_root.x.y', 'sizes.0']
 )
-def test_option_of_no_place_in_the_config__is_one_message(tmp_path, option):
+def test_option_with_an_invalid_path__is_reported(tmp_path, option):
     config = tmp_path / 'mine.py'
     config.write_text("param_scheduler = [dict(end=5)]\ndata_root = 'a'\nsizes = [1, 2]\n")
-    with pytest.raises(ValueError, match='--cfg-options do not fit the config'):
+    with pytest.raises(ValueError, match='--cfg-options cannot be applied to the config'):
         load_config(str(config), {option: 1})
 
 
-def test_option_that_nothing_reads__is_said_with_the_likely_one(capsys):
+def test_unknown_option__is_warned_about_with_a_suggestion(capsys):
     load_config(CONFIG, {'load_form': 'x.pth', 'model.backbone.depth': 50, 'resume': True})
     printed = ''.join(capsys.readouterr())
-    assert 'load_form: the config has no load_form' in printed
-    assert 'did you mean load_from?' in printed
-    assert printed.count('the config has no') == 1
+    assert 'load_form has no effect' in printed
+    assert 'Did you mean load_from?' in printed
+    assert printed.count('has no effect') == 1
 
 
-def test_home__is_expanded_in_all_paths(monkeypatch):
+def test_home_folder__is_expanded_in_all_paths(monkeypatch):
     monkeypatch.setenv('HOME', '/home/me')
     cfg = load_config(CONFIG, {'model.backbone.init_cfg.checkpoint': '~/x.pth', 'load_from': '~/y.pth'})
     cfg.train_dataloader.dataset.data_root = '~/coco'
@@ -109,8 +111,8 @@ def test_home__is_expanded_in_all_paths(monkeypatch):
     assert cfg.custom_text == '~/kept'
 
 
-def test_home__is_expanded_in_the_names_of_the_config_and_the_work_folder(tmp_path, monkeypatch):
-    """The work folder before the last checkpoint is looked for in it."""
+def test_home_folder__is_expanded_in_config_path_and_work_dir(tmp_path, monkeypatch):
+    """``work_dir`` is expanded before the last checkpoint is searched in it."""
     monkeypatch.setenv('HOME', str(tmp_path))
     (tmp_path / 'mine.py').write_text('x = 1')
     cfg = load_config('~/mine.py')

@@ -1,3 +1,5 @@
+"""Parsing of ``--cfg-options``."""
+
 import argparse
 import string
 
@@ -42,27 +44,27 @@ def parse(*arguments, action=SpaceKeepingDictAction):
         ('(1,)', (1,)),
     ],
 )
-def test_value__arrives_as_it_was_written(text, value):
-    arrived = parse(f'key={text}')['key']
-    assert arrived == value
-    assert type(arrived) is type(value)
+def test_value__is_parsed(text, value):
+    parsed = parse(f'key={text}')['key']
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 @pytest.mark.parametrize('key', ['data_root', 'load_from', 'work_dir', 'val_evaluator.ann_file'])
 @pytest.mark.parametrize('path', ['/a b/c d', '/a,b', '[2017]', '007', '1e5', '(x'])
-def test_path__is_never_a_number_or_a_list(key, path):
+def test_path__is_always_a_string(key, path):
     assert parse(f'{key}={path}', f'x={path}')[key] == path
 
 
 @pytest.mark.parametrize('arguments', [['a=/with', 'space'], ['=5'], ['a..b=5'], ['.a=5']])
-def test_argument_without_key_or_value__is_one_message(arguments, capsys):
+def test_argument_without_key_or_value__is_reported(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         parse(*arguments)
     assert exit_.value.code == 2
     assert 'expected KEY=VALUE, got ' in capsys.readouterr().err
 
 
-def test_options__given_twice_are_joined():
+def test_options__given_twice_are_merged():
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=SpaceKeepingDictAction, default={})
     given_twice = ['--cfg-options', 'a=1', 'b=2', '--cfg-options', 'b=3']
@@ -71,7 +73,7 @@ def test_options__given_twice_are_joined():
 
 
 def is_literal(text):
-    """Whether mmengine's documented syntax gives a text another meaning than its own."""
+    """Whether a text is anything other than a plain string in mmengine's syntax."""
     inner = text.strip()
     is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in '\'"'
     is_list = ',' in inner or (inner[:1] in ('[', '(') and inner[-1:] in (']', ')'))
@@ -79,18 +81,18 @@ def is_literal(text):
 
 
 line = st.text(st.characters(exclude_characters='\n\r', exclude_categories=['Cs']))
-tricky = st.text(' ,()[]\'"=./ab01', max_size=12)
+special = st.text(' ,()[]\'"=./ab01', max_size=12)
 
 
-@given(text=line | tricky, key=st.sampled_from(['key', 'a.b.c', 'model.backbone.init_cfg.prefix']))
+@given(text=line | special, key=st.sampled_from(['key', 'a.b.c', 'model.backbone.init_cfg.prefix']))
 @example(text='/with space', key='key')
-def test_string_that_is_no_literal__arrives_as_it_is(text, key):
+def test_plain_string__is_not_changed(text, key):
     assume(not is_literal(text))
     assert parse(f'{key}={text}') == {key: text}
 
 
-@given(text=line | tricky, key=st.sampled_from(PATH_KEYS))
-def test_every_path__arrives_as_it_is(text, key):
+@given(text=line | special, key=st.sampled_from(PATH_KEYS))
+def test_every_path__is_not_changed(text, key):
     assume(text != 'None' and text[:1] not in ('"', "'"))
     assert parse(f'{key}={text}') == {key: text}
 
@@ -105,21 +107,21 @@ values = st.recursive(
 )
 
 
-def written(value):
+def write(value):
     if isinstance(value, (list, tuple)):
-        inside = ', '.join(map(written, value)) + (',' if value else '')
+        inside = ', '.join(map(write, value)) + (',' if value else '')
         return f'[{inside}]' if isinstance(value, list) else f'({inside})'
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 @given(value=values)
-def test_written_value__arrives_as_the_value(value):
-    assert parse_value(written(value)) == value
+def test_written_value__is_parsed_to_the_same_value(value):
+    assert parse_value(write(value)) == value
 
 
-@given(text=tricky)
-def test_literals__are_those_of_mmengine(text):
-    """Without quotes and spaces, and with matching brackets, nothing differs from mmengine."""
+@given(text=special)
+def test_literals__are_parsed_as_by_mmengine(text):
+    """Without quotes and spaces and with matching brackets, the result equals that of mmengine."""
     assume(not set(text) & set('\'" ()'))
     depth = [text[: i + 1].count('[') - text[: i + 1].count(']') for i in range(len(text))]
     assume(min(depth, default=0) >= 0 and text.count('[') == text.count(']'))

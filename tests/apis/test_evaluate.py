@@ -1,4 +1,4 @@
-"""``tools/test.py`` with the evaluators that configs have, on a detector with random weights."""
+"""``tools/test.py`` with various evaluators, on a detector with random weights."""
 
 import importlib
 import json
@@ -23,7 +23,7 @@ module = importlib.import_module('eca_mmdet.apis.evaluate')  # the package has a
 
 @METRICS.register_module()
 class ImageCount(BaseMetric):
-    """A user's own metric, without a prefix."""
+    """Custom metric without a prefix."""
 
     def process(self, data_batch, data_samples):
         self.results += [1] * len(data_samples)
@@ -50,7 +50,10 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def run(shapes, checkpoint, tmp_path, capsys):
-    """Evaluate with another evaluator; returns what ``results.json`` holds and what was printed."""
+    """Return a function that evaluates with the given evaluator.
+
+    It returns the content of ``results.json`` and the printed text.
+    """
 
     def run_(evaluator, *arguments, score_thr=0.0, **config):
         cfg = Config.fromfile(CONFIG)
@@ -76,7 +79,7 @@ def coco(shapes):
     return metric
 
 
-def test_metric_items__are_reported_and_no_others(run, coco):
+def test_metric_items__are_the_only_results(run, coco):
     content, printed = run(coco(metric=['bbox', 'segm'], metric_items=['mAP', 'mAP_50', 'AR@100']))
     assert {kind: set(row) for kind, row in content['results'].items()} == dict.fromkeys(
         ['bbox', 'segm'], {'AP', 'AP50', 'AR@100'}
@@ -94,17 +97,17 @@ def test_all_types_of_metrics__are_reported(run, coco):
         assert f'{kind} AR@100' in printed
 
 
-def test_config_of_a_resumed_training__is_tested_without_its_training_data(run, coco):
+def test_config_of_a_resumed_training__needs_no_training_data(run, coco):
     content, _ = run(coco(), resume=True, **{'train_dataloader.dataset.data_root': 'gone/'})
     assert content['images'] == 4
 
 
-def test_proposals_alone__are_no_empty_result(run, coco):
+def test_proposals_alone__are_not_an_empty_result(run, coco):
     _, printed = run(coco(metric='proposal'), score_thr=0.999)
     assert 'The result is empty' not in printed
 
 
-def test_format_only__says_where_the_files_are(run, coco, tmp_path):
+def test_format_only__reports_the_result_files(run, coco, tmp_path):
     evaluator = coco(metric=['bbox', 'segm'], format_only=True, outfile_prefix=str(tmp_path / 'sub/found'))
     content, printed = run(evaluator)
     files = [str(tmp_path / f'sub/found.{kind}.json') for kind in ('bbox', 'segm')]
@@ -114,7 +117,7 @@ def test_format_only__says_where_the_files_are(run, coco, tmp_path):
     assert 'The result is empty' not in printed
 
 
-def test_results__may_go_to_the_home_folder(run, coco, tmp_path, monkeypatch):
+def test_results__may_be_written_to_the_home_folder(run, coco, tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path / 'home'))
     evaluator = [coco(), coco(format_only=True, outfile_prefix='~/found')]
     run(evaluator, '--out', '~/predictions.pkl', '--show-dir', '~/shown')
@@ -122,7 +125,7 @@ def test_results__may_go_to_the_home_folder(run, coco, tmp_path, monkeypatch):
     assert names == {'predictions.pkl', 'found.bbox.json', 'found.segm.json', 'shown'}
 
 
-def test_classwise_of_the_config__is_reported_without_the_option(run, coco):
+def test_classwise_in_the_config__needs_no_option(run, coco):
     content, _ = run(coco(classwise=True))
     assert set(content['results']['bbox']['per_class']) == {'circle', 'square', 'triangle'}
 
@@ -134,7 +137,7 @@ def test_wrong_option_of_an_evaluator__exits_with_2(run, coco, capsys):
     assert "metric_items=['AP'] are not supported" in capsys.readouterr().err
 
 
-def test_option_that_the_runner_refuses__exits_with_2(run, coco, capsys):
+def test_option_that_the_runner_rejects__exits_with_2(run, coco, capsys):
     with pytest.raises(SystemExit) as exit_:
         run(coco(), log_level='FOO')
     assert exit_.value.code == 2
@@ -142,35 +145,35 @@ def test_option_that_the_runner_refuses__exits_with_2(run, coco, capsys):
 
 
 @RUNNERS.register_module()
-class OwnRunner(Runner):
-    """A user's class."""
+class CustomRunner(Runner):
+    """Custom runner."""
 
 
-def test_runner_of_the_config__is_used(run, coco, monkeypatch):
+def test_runner_type__is_used(run, coco, monkeypatch):
     built = []
-    monkeypatch.setattr(OwnRunner, 'test', lambda self: built.append(self))
-    run(coco(), runner_type='OwnRunner')
+    monkeypatch.setattr(CustomRunner, 'test', lambda self: built.append(self))
+    run(coco(), runner_type='CustomRunner')
     assert len(built) == 1
 
 
-def test_predictions__survive_a_metric_that_fails_in_a_folder_that_is_new(run, coco, tmp_path):
+def test_predictions__are_kept_if_a_metric_fails(run, coco, tmp_path):
     out = tmp_path / 'new/folder/predictions.pkl'
     with pytest.raises(RuntimeError, match='this metric fails'):
         run([coco(), dict(type='Failing')], '--out', str(out))
     assert len(pickle.loads(out.read_bytes())) == 4
 
 
-def test_overview_that_cannot_be_drawn__loses_no_result(run, coco, tmp_path, monkeypatch):
+def test_failed_overview__does_not_lose_results(run, coco, tmp_path, monkeypatch):
     def fail(*_):
-        raise ValueError('broken picture')
+        raise ValueError('broken image')
 
     monkeypatch.setattr(module, 'write_overview', fail)
     content, printed = run(coco(), '--show-dir', str(tmp_path / 'shown'))
     assert 'bbox' in content['results']
-    assert 'no overview of them: broken picture' in printed
+    assert 'without an overview: broken image' in printed
 
 
-def test_pictures_of_the_same_name__are_all_written(run, shapes, tmp_path):
+def test_images_of_the_same_name__are_all_visualized(run, shapes, tmp_path):
     data = tmp_path / 'data'
     shutil.copytree(shapes / 'val2017', data / 'val2017')
     truth = json.loads((shapes / 'annotations/instances_val2017.json').read_text())
@@ -189,7 +192,7 @@ def test_pictures_of_the_same_name__are_all_written(run, shapes, tmp_path):
     assert (tmp_path / 'overview.jpg').is_file()
 
 
-def test_validation_in_training__takes_metric_items(shapes, checkpoint, tmp_path, coco):
+def test_validation_in_training__supports_metric_items(shapes, checkpoint, tmp_path, coco):
     cfg = Config.fromfile(CONFIG)
     cfg.val_evaluator = dict(
         coco(metric=['bbox', 'segm'], metric_items=['mAP', 'mAP_50']), type='FastCocoMetric'
@@ -211,7 +214,7 @@ def test_validation_in_training__takes_metric_items(shapes, checkpoint, tmp_path
         ('something else', 0, 1),
     ],
 )
-def test_count_of_detections__takes_any_output(sample, detections, uncounted):
+def test_detection_count__supports_any_output(sample, detections, uncounted):
     counts = module._DetectionCount()
     counts.after_test_iter(None, 0, None, [sample])
     assert (counts.images, counts.detections, counts.uncounted) == (1, detections, uncounted)

@@ -1,6 +1,6 @@
-"""What a file may and may not choose; loading itself is tested beside the conversion."""
+"""Settings that a checkpoint may contain. Loading is tested together with the conversion."""
 
-import legacy_rules as rules
+import mmdet1_reference as reference
 import pytest
 import torch
 
@@ -33,7 +33,7 @@ def file_with(path, **meta):
         ({**GOOD, 'num_classes': True}, 'number of classes is a positive integer'),
     ],
 )
-def test_load__lets_a_file_choose_only_known_values(tmp_path, detector, message):
+def test_load__accepts_only_known_settings(tmp_path, detector, message):
     meta = {} if detector is None else dict(detector=detector)
     with pytest.raises(ValueError, match=message):
         load_detector(file_with(tmp_path / 'a.pth', **meta))
@@ -52,13 +52,13 @@ def test_load__is_strict(tmp_path):
         load_detector(path)
 
 
-def test_load__names_a_missing_file():
+def test_load__reports_a_missing_file():
     with pytest.raises(FileNotFoundError, match='nothing.pth'):
         load_detector('nothing.pth')
 
 
-def test_load__takes_files_that_were_not_converted(tmp_path):
-    weights = rules.detector_1x('RetinaNet', classes=2)
+def test_load__accepts_files_that_were_not_converted(tmp_path):
+    weights = reference.detector_1x('RetinaNet', classes=2)
     path = tmp_path / 'old.pth'
     write_checkpoint(dict(state_dict={f'module.{k}': v for k, v in weights.items()}), path)
     with pytest.raises(ValueError, match=r'old.pth: a RetinaNet .* --source detector-1.x'):
@@ -72,8 +72,8 @@ def test_load__takes_files_that_were_not_converted(tmp_path):
     assert all(torch.equal(ours[name], value) for name, value in weights.items())
 
 
-def test_load__names_coco_classes_where_80_have_no_names(tmp_path):
-    weights = rules.detector_1x('Faster R-CNN')
+def test_load__uses_coco_classes_for_80_unnamed_classes(tmp_path):
+    weights = reference.detector_1x('Faster R-CNN')
     write_checkpoint(dict(state_dict=weights), tmp_path / 'old.pth')
     report = convert_file(tmp_path / 'old.pth', tmp_path / 'new.pth')
     assert 'classes   80, without names' in report

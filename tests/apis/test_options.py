@@ -1,4 +1,4 @@
-"""Every command-line option against what it names: all else in the config stays."""
+"""Each command-line option changes only its own entry of the config."""
 
 import pytest
 import torch
@@ -38,12 +38,12 @@ def on_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
 
 
-def flat(node, prefix=''):
-    """The leaves of a config by dotted name."""
+def flatten(node, prefix=''):
+    """Return the leaves of a config by dotted name."""
     if not isinstance(node, (dict, list)):
         return {prefix: node}
     items = node.items() if isinstance(node, dict) else enumerate(node)
-    return {k: v for name, value in items for k, v in flat(value, f'{prefix}.{name}'.lstrip('.')).items()}
+    return {k: v for name, value in items for k, v in flatten(value, f'{prefix}.{name}'.lstrip('.')).items()}
 
 
 def config(folder, *options, text=CONFIG):
@@ -52,8 +52,8 @@ def config(folder, *options, text=CONFIG):
 
 
 def changes(folder, *options, text=CONFIG):
-    """What options change in a config's leaves, ``None`` for those that they take away."""
-    plain, changed = (flat(config(folder, *o, text=text).to_dict()) for o in ([], options))
+    """Return the leaves of a config that options change, with ``None`` for removed leaves."""
+    plain, changed = (flatten(config(folder, *o, text=text).to_dict()) for o in ([], options))
     return {k: changed.get(k) for k in {**plain, **changed} if plain.get(k) != changed.get(k)}
 
 
@@ -69,21 +69,21 @@ def changes(folder, *options, text=CONFIG):
         (['--cfg-options', 'optim_wrapper.optimizer.lr=0.1'], {'optim_wrapper.optimizer.lr': 0.1}),
     ],
 )
-def test_option__changes_what_it_names_and_nothing_else(in_tmp, options, expected):
+def test_option__changes_only_its_own_entry(in_tmp, options, expected):
     assert changes(in_tmp, *options) == expected
 
 
-def test_amp_on_a_gpu__changes_the_wrapper_and_keeps_its_arguments(in_tmp, on_gpu):
+def test_amp_on_gpu__changes_the_wrapper_type_and_keeps_its_arguments(in_tmp, on_gpu):
     expected = {'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.loss_scale': 'dynamic'}
     assert changes(in_tmp, '--amp') == expected
 
 
-def test_amp_on_a_gpu__changes_nothing_where_the_config_has_it(in_tmp, on_gpu):
+def test_amp_on_gpu__keeps_an_amp_wrapper(in_tmp, on_gpu):
     own = "type='AmpOptimWrapper', dtype='bfloat16', loss_scale=512.,"
     assert changes(in_tmp, '--amp', text=CONFIG.replace("type='OptimWrapper',", own)) == {}
 
 
-def test_amp_on_a_gpu__takes_a_wrapper_without_a_type_for_mmengines_own(in_tmp, on_gpu):
+def test_amp_on_gpu__accepts_a_wrapper_without_type(in_tmp, on_gpu):
     text = CONFIG.replace("type='OptimWrapper',", '')
     assert changes(in_tmp, '--amp', text=text)['optim_wrapper.type'] == 'AmpOptimWrapper'
 
@@ -95,17 +95,17 @@ def test_amp_on_a_gpu__takes_a_wrapper_without_a_type_for_mmengines_own(in_tmp, 
         ("type='OptimWrapper',\n    optimizer=", 'constructor="Mine",\n    generator=', 'several optimizers'),
     ],
 )
-def test_amp_on_a_gpu__refuses_to_replace_a_wrapper_of_the_configs_own(in_tmp, on_gpu, old, new, named):
-    with pytest.raises(ValueError, match=f'the config.s optim_wrapper has .*{named}; leave --amp out'):
+def test_amp_on_gpu__does_not_replace_a_custom_wrapper(in_tmp, on_gpu, old, new, named):
+    with pytest.raises(ValueError, match=f'--amp needs an optim_wrapper .*{named}. Remove --amp'):
         config(in_tmp, '--amp', text=CONFIG.replace(old, new))
 
 
-def test_amp_on_a_cpu__adds_the_autocast_hook_after_those_of_the_config(in_tmp, on_cpu):
+def test_amp_on_cpu__appends_the_autocast_hook(in_tmp, on_cpu):
     assert changes(in_tmp, '--amp') == {'custom_hooks.1.type': 'AutocastHook'}
 
 
 @pytest.mark.parametrize('name', ['AutocastHook', 'mmdet.AutocastHook'])
-def test_amp_on_a_cpu__adds_no_second_autocast_hook(in_tmp, on_cpu, name):
+def test_amp_on_cpu__adds_no_second_autocast_hook(in_tmp, on_cpu, name):
     text = CONFIG.replace("dict(type='EMAHook', momentum=0.001)", f"dict(type='{name}', parts=['neck'])")
     assert changes(in_tmp, '--amp', text=text) == {}
 
@@ -118,23 +118,23 @@ def test_no_auto_scale_lr__adds_nothing_to_a_config_without_scaling(in_tmp):
     assert changes(in_tmp, '--no-auto-scale-lr', text='work_dir = "own"') == {}
 
 
-def test_launcher__that_is_not_given_stays_that_of_the_config(in_tmp):
+def test_launcher__is_taken_from_the_config_by_default(in_tmp):
     assert config(in_tmp, text="launcher = 'pytorch'").launcher == 'pytorch'
 
 
-def test_launcher__none_turns_off_that_of_the_config(in_tmp):
+def test_launcher__none_overrides_the_config(in_tmp):
     assert config(in_tmp, '--launcher', 'none', text="launcher = 'pytorch'").launcher == 'none'
 
 
-def test_resume__takes_the_last_checkpoint_of_the_work_folder_before_load_from(in_tmp):
+def test_resume__prefers_the_last_checkpoint_to_load_from(in_tmp):
     (in_tmp / 'own').mkdir()
     (in_tmp / 'own/last_checkpoint').write_text('epoch_1.pth')
     assert changes(in_tmp, '--resume') == {'resume': True, 'load_from': None}
 
 
-def test_resume__with_nothing_to_resume_starts_from_load_from(in_tmp):
+def test_resume__without_a_checkpoint_starts_from_load_from(in_tmp):
     assert changes(in_tmp, '--resume') == {}
 
 
-def test_resume__with_nothing_to_resume_and_no_load_from_is_left_to_the_check(in_tmp):
+def test_resume__without_a_checkpoint_and_load_from_is_kept(in_tmp):
     assert changes(in_tmp, '--resume', text=CONFIG.replace("'weights.pth'", 'None')) == {'resume': True}

@@ -1,4 +1,4 @@
-import legacy_rules as rules
+import mmdet1_reference as rules
 import pytest
 import torch
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import format_examples
 import pytest
 import torch
-from legacy_rules import SIZES, detector_1x
+from mmdet1_reference import SIZES, detector_1x
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from reference import official_checkpoint

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from legacy_rules import SIZES
 from mmdet.registry import MODELS
+from mmdet1_reference import SIZES
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 

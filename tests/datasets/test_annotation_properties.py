@@ -1,13 +1,13 @@
-"""Properties of the annotation checks: a file passes where mmdet and pycocotools can use it."""
+"""Random edits: the checks accept a file if and only if mmdet and pycocotools can use it."""
 
 import json
 from copy import deepcopy
 
 import pytest
 from annotation_edits import DELETE, check, edit, run_mmdet
-from coco_samples import CLASSES, tiny_coco, write
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_coco import CLASSES, tiny_coco, write
 
 values = st.one_of(
     st.just(DELETE), st.none(), st.booleans(), st.integers(-2, 100), st.floats(-50, 100),
@@ -28,7 +28,7 @@ fields = st.one_of(
     ),
 )
 edits = st.lists(st.tuples(fields, st.integers(0, 1), values), min_size=1, max_size=3)
-# Not proposal_fast: mmdet stops there whenever images differ in their number of objects (numpy >= 1.24).
+# Without proposal_fast, where mmdet fails if images have different numbers of objects (numpy >= 1.24).
 uses = st.sampled_from(['load', 'bitmap', 'polygon', 'bbox', 'segm', 'proposal'])
 
 
@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
 
 
 @given(edits=edits, use=uses)
-def test_file_that_passes__is_read_and_evaluated_by_mmdet(folder, edits, use):
+def test_accepted_file__is_loaded_and_evaluated_by_mmdet(folder, edits, use):
     content = tiny_coco()
     for (kind, field), index, value in edits:
         edit(content, kind, index, field, value)
@@ -48,27 +48,27 @@ def test_file_that_passes__is_read_and_evaluated_by_mmdet(folder, edits, use):
     except ValueError:
         return
     names = [category['name'] for category in content['categories']]
-    if [name for name in names if name in CLASSES] == list(CLASSES):  # others are for the check of labels
+    if [name for name in names if name in CLASSES] == list(CLASSES):  # label_checks handles other names
         run_mmdet(path, use, json.loads(path.read_text()))
 
 
-# What stops mmdet wherever it stands; NaN and other silent faults are not decided by a traceback.
-def changes(kind, names, *choices):
+# Edits that stop mmdet in any record. Silent faults such as NaN cannot be tested in this way.
+def edits_of(kind, names, *choices):
     return st.tuples(st.tuples(st.just(kind), st.sampled_from(names)), st.sampled_from(choices))
 
 
-loud = st.one_of(
-    changes('images', ['id', 'file_name', 'height', 'width'], DELETE),
-    changes('categories', ['id', 'name'], DELETE),
-    changes('annotations', ['id', 'image_id', 'category_id', 'iscrowd'], DELETE),
-    changes('annotations', ['bbox', 'area'], DELETE, None),
-    changes('annotations', ['bbox'], [5, 5, 20], [5, 5, 20, 20, 1]),
-    changes('annotations', ['segmentation'], DELETE, None, [], 'abc', [[1, 2, 3]]),
+stopping_edits = st.one_of(
+    edits_of('images', ['id', 'file_name', 'height', 'width'], DELETE),
+    edits_of('categories', ['id', 'name'], DELETE),
+    edits_of('annotations', ['id', 'image_id', 'category_id', 'iscrowd'], DELETE),
+    edits_of('annotations', ['bbox', 'area'], DELETE, None),
+    edits_of('annotations', ['bbox'], [5, 5, 20], [5, 5, 20, 20, 1]),
+    edits_of('annotations', ['segmentation'], DELETE, None, [], 'abc', [[1, 2, 3]]),
 )
 
 
-@given(edits=st.lists(st.tuples(loud, st.integers(0, 2)), max_size=2), use=uses)
-def test_file_that_is_refused__stops_mmdet(folder, edits, use):
+@given(edits=st.lists(st.tuples(stopping_edits, st.integers(0, 2)), max_size=2), use=uses)
+def test_rejected_file__stops_mmdet(folder, edits, use):
     content = tiny_coco()
     for ((kind, field), value), index in edits:
         edit(content, kind, min(index, len(content[kind]) - 1), field, deepcopy(value))

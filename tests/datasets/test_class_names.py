@@ -1,4 +1,4 @@
-"""Checks of the classes that a data set of a config names."""
+"""Checks of the class names in a config."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def set_classes(cfg, classes, splits=('train', 'val')):
         cfg[f'{split}_dataloader'].dataset.metainfo = dict(classes=classes)
 
 
-def test_classes__are_read_from_a_file(data, cfg):
+def test_class_file__is_read(data, cfg):
     (data / 'classes.txt').write_text('\n'.join(NAMES))
     set_classes(cfg, str(data / 'classes.txt'))
     check_datasets(cfg, ['train', 'val'])
@@ -22,13 +22,13 @@ def test_classes__are_read_from_a_file(data, cfg):
 
 
 @pytest.mark.parametrize('classes', ['nowhere.txt', 'circle', 5])
-def test_classes_that_are_no_list__are_refused(cfg, classes):
+def test_classes_that_are_not_a_list__are_rejected(cfg, classes):
     set_classes(cfg, classes)
-    with pytest.raises(ValueError, match='neither a list of names nor a text file'):
+    with pytest.raises(ValueError, match='must be a list of names, or a text file'):
         check_datasets(cfg, ['train'])
 
 
-def test_class_file_that_cannot_be_read__is_named(data, cfg):
+def test_unreadable_class_file__is_reported(data, cfg):
     set_classes(cfg, str(data))
     with pytest.raises(ValueError, match='train_dataloader.dataset.metainfo cannot be read'):
         check_datasets(cfg, ['train'])

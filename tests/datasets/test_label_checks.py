@@ -1,4 +1,4 @@
-"""Heads of mmdet's own configs, and the labels of data sets."""
+"""Checks of heads, including those of mmdet's own configs, and of class labels."""
 
 import os
 from collections import defaultdict
@@ -16,12 +16,12 @@ from torch import nn
 
 from eca_mmdet.apis import load_config
 from eca_mmdet.apis.model_checks import build_model
-from eca_mmdet.datasets.dataset_checks import (
+from eca_mmdet.datasets.config_datasets import (
     Split,
     class_names,
     dataset_class,
     find_datasets,
-    why_not_checked,
+    unsupported_reason,
 )
 from eca_mmdet.datasets.label_checks import check_categories, check_heads, check_same_labels
 
@@ -29,8 +29,8 @@ CONFIGS = Path(os.path.dirname(mmdet.__file__), '.mim', 'configs')
 
 
 @cache
-def families():
-    """The first config of each of mmdet's families that reads here, by the name of its folder."""
+def first_configs():
+    """Read the first config of each folder of mmdet's configs, by folder name."""
     first = {}
     for path in sorted(CONFIGS.glob('*/*.py')):
         if not path.parent.name.startswith(('_', 'common')):
@@ -39,24 +39,24 @@ def families():
     for name, path in first.items():
         try:
             configs[name] = Config.fromfile(path)
-        except ImportError:  # needs a package that is not installed
+        except ImportError:  # the config needs a package that is not installed
             continue
     return configs
 
 
 def coco_splits(cfg):
-    """The classes of the data sets of a config that are understood."""
+    """Yield the names and classes of the COCO datasets of a config."""
     for part in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         dataset = (cfg.get(part) or {}).get('dataset')
         for key, node in find_datasets(dataset, f'{part}.dataset') if dataset else ():
             split = Split(key, node, dataset_class(node, key), False)
-            if not why_not_checked(split):
+            if not unsupported_reason(split):
                 yield key, class_names(split)
 
 
-def test_heads__of_mmdets_own_configs_are_not_refused():
+def test_heads__of_mmdet_configs_are_accepted():
     checked = defaultdict(int)
-    for name, cfg in families().items():
+    for name, cfg in first_configs().items():
         for key, classes in coco_splits(cfg):
             check_heads(cfg.model, classes, f'{name}: {key}')
             checked[name] += 1
@@ -64,20 +64,20 @@ def test_heads__of_mmdets_own_configs_are_not_refused():
     assert {'htc', 'scnet', 'rpn', 'ms_rcnn', 'point_rend', 'detr', 'soft_teacher', 'yolact'} <= set(checked)
 
 
-UNCOMPARED = {'rpn', 'misc', 'glip', 'grounding_dino', 'mm_grounding_dino'}
-"""Objects or not; detectron2's names for heads; words instead of classes."""
+NOT_COMPARED = {'rpn', 'misc', 'glip', 'grounding_dino', 'mm_grounding_dino'}
+"""Detectors with a single class, with the heads of detectron2, or with words instead of classes."""
 
 
-def test_heads__of_mmdets_own_configs_are_compared():
+def test_heads__of_mmdet_configs_are_compared():
     compared = set()
-    for name, cfg in families().items():
+    for name, cfg in first_configs().items():
         for key, classes in coco_splits(cfg):
             try:
-                check_heads(cfg.model, (*classes, 'one more'), key)
+                check_heads(cfg.model, (*classes, 'another class'), key)
             except ValueError:
                 compared.add(name)
-    seen = {name for name, cfg in families().items() if list(coco_splits(cfg))}
-    assert seen - compared == UNCOMPARED
+    with_coco = {name for name, cfg in first_configs().items() if list(coco_splits(cfg))}
+    assert with_coco - compared == NOT_COMPARED
 
 
 MODEL = dict(
@@ -90,16 +90,16 @@ MODEL = dict(
         semantic_head=dict(num_classes=183),
         mask_iou_head=dict(num_classes=3),
     ),
-    own_part=dict(num_classes=7),
+    custom_part=dict(num_classes=7),
     test_cfg=dict(num_classes=5),
 )
 NAMES = ('circle', 'square', 'triangle')
 
 
-def test_parts_that_count_something_else__are_left_and_unknown_ones_named(capsys):
+def test_unknown_part__is_named_but_not_checked(capsys):
     check_heads(MODEL, NAMES, 'train_dataloader.dataset')
     text = ''.join(capsys.readouterr())
-    assert 'Not checked, as these parts may count something else: model.own_part.num_classes=7;' in text
+    assert 'because they may count something else: model.custom_part.num_classes=7\n' in text
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_parts_that_count_something_else__are_left_and_unknown_ones_named(capsys
         (('bbox_head', 2, 'loss_cls'), 'bbox_head.2.loss_cls'),
     ],
 )
-def test_head_of_each_class__must_have_all_classes(part, name):
+def test_head__needs_the_number_of_classes_of_the_dataset(part, name):
     model = deepcopy(MODEL)
     node = model['roi_head']
     for step in part:
@@ -121,19 +121,19 @@ def test_head_of_each_class__must_have_all_classes(part, name):
         check_heads(model, NAMES, 'train_dataloader.dataset')
 
 
-class OwnHead(nn.Module):
-    """A user's head, which counts the background as a class."""
+class CustomHead(nn.Module):
+    """Custom head that counts the background as a class."""
 
 
-def test_head_that_is_not_of_mmdet__is_left_and_named(capsys):
-    built = nn.ModuleDict(dict(bbox_head=OwnHead()))
-    check_heads(dict(bbox_head=dict(type='OwnHead', num_classes=len(NAMES) + 1)), NAMES, 'train', built)
+def test_custom_head__is_named_but_not_checked(capsys):
+    built = nn.ModuleDict(dict(bbox_head=CustomHead()))
+    check_heads(dict(bbox_head=dict(type='CustomHead', num_classes=len(NAMES) + 1)), NAMES, 'train', built)
     printed = ''.join(capsys.readouterr())
-    assert 'Not checked' in printed
+    assert 'were not checked' in printed
     assert f'model.bbox_head.num_classes={len(NAMES) + 1}' in printed
 
 
-def test_default_of_a_head__is_compared():
+def test_default_number_of_classes__is_compared():
     cfg = load_config('eca_mmdet::retinanet_ecanet50_fpn_1x.py')
     built = build_model(cfg)
     del cfg.model.bbox_head['num_classes']
@@ -154,12 +154,12 @@ def check(classes, names, key='train_dataloader.dataset'):
     [
         ('ab', 'ba', r"another order than .*classes=\('b', 'a'\).*num_classes stays 2"),
         ('ab', 'aab', r"2 categories with the name 'a' \(ids \[10, 9\]\)"),
-        ('aab', 'ab', 'names a class twice'),
+        ('aab', 'ab', 'contains a class twice'),
         ('abc', 'ac', r"lacks 1 of the 3 classes of the train set: \['b'\].*num_classes=2"),
         ('abc', 'xyz', r'lacks 3 of the 3 classes.*num_classes=3'),
     ],
 )
-def test_names_that_mmdet_would_mix__are_refused(classes, names, message):
+def test_categories_that_would_get_wrong_labels__are_rejected(classes, names, message):
     with pytest.raises(ValueError, match=f'(?s){message}'):
         check(classes, names)
 
@@ -167,35 +167,33 @@ def test_names_that_mmdet_would_mix__are_refused(classes, names, message):
 @pytest.mark.parametrize(
     ('classes', 'names'), [('ab', 'ab'), ('ab', 'axb'), ('ab', 'aabx'[1:]), ('a', 'xxa')]
 )
-def test_names_that_mmdet_keeps_apart__pass(classes, names):
+def test_categories_that_get_their_labels__pass(classes, names):
     check(classes, names)
 
 
-def test_last_classes__may_be_absent_from_a_training_set_only(capsys):
+def test_last_classes__may_be_missing_in_a_training_set_only(capsys):
     check('abc', 'ab')
-    assert 'Nothing is learned about them' in ''.join(capsys.readouterr())
+    assert 'They cannot be trained' in ''.join(capsys.readouterr())
     with pytest.raises(ValueError, match='lacks 1 of the 3 classes of the val set'):
         check('abc', 'ab', 'val_dataloader.dataset')
 
 
-def test_classes_with_other_labels_in_evaluation__are_refused():
-    with pytest.raises(
-        ValueError, match="numbers its classes in another way.*'b' is label 0 there and 1 here"
-    ):
+def test_other_labels_in_evaluation__are_rejected():
+    with pytest.raises(ValueError, match="val and train have different labels for the class 'b': 0 and 1"):
         check_same_labels(dict(train=('a', 'b')), dict(val=('b', 'a')))
 
 
-def test_classes_of_other_names_in_evaluation__are_said(capsys):
+def test_other_classes_in_evaluation__are_warned_about(capsys):
     check_same_labels(dict(train=('a', 'b')), dict(val=('a', 'c')))
     assert 'val has other classes than train' in ''.join(capsys.readouterr())
 
 
-def names(unique):
+def name_lists(unique):
     return st.lists(st.sampled_from('abcd'), min_size=1, max_size=5, unique=unique)
 
 
-@given(classes=names(unique=True), found=names(unique=False))
-def test_labels__have_the_names_of_the_config_whenever_the_check_passes(classes, found):
+@given(classes=name_lists(unique=True), found=name_lists(unique=False))
+def test_check_categories__passes_if_and_only_if_mmdet_uses_the_configured_labels(classes, found):
     try:
         check(classes, found, 'val_dataloader.dataset')
     except ValueError:

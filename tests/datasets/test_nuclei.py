@@ -1,3 +1,5 @@
+"""Conversion of the nuclei dataset."""
+
 import json
 
 import cv2
@@ -10,7 +12,7 @@ from eca_mmdet.datasets import convert_nuclei
 
 @pytest.fixture
 def published(tmp_path):
-    """Four images in the published layout; image i has i nuclei and one empty mask."""
+    """Four images in the published format. Image i has i nuclei and one empty mask."""
     root = tmp_path / 'stage1_train'
     for i in range(4):
         name = f'{i:064x}'[::-1]
@@ -24,7 +26,7 @@ def published(tmp_path):
     return root
 
 
-def test_convert__writes_every_nucleus_once_with_its_mask(published, tmp_path):
+def test_conversion__writes_each_nucleus_with_its_mask(published, tmp_path):
     convert_nuclei(published, tmp_path / 'out', val=1)
     counts = {}
     for split in ('train', 'val'):
@@ -40,7 +42,7 @@ def test_convert__writes_every_nucleus_once_with_its_mask(published, tmp_path):
     assert counts == {0: 0, 1: 1, 2: 2, 3: 3}
 
 
-def test_convert__draws_the_same_split_for_the_same_seed(published, tmp_path):
+def test_conversion__with_the_same_seed_gives_the_same_split(published, tmp_path):
     for name in ('a', 'b'):
         convert_nuclei(published, tmp_path / name, val=2, seed=3)
     files = [(tmp_path / name / 'annotations/val.json').read_text() for name in ('a', 'b')]
@@ -53,17 +55,17 @@ def test_convert__draws_the_same_split_for_the_same_seed(published, tmp_path):
     [
         (dict(src='nothing'), FileNotFoundError, 'unpacked stage1_train'),
         (dict(val=4), ValueError, 'between 1 and 3 for 4 images'),
-        (dict(dst='stage1_train/..'), FileExistsError, 'is kept'),
+        (dict(dst='stage1_train/..'), FileExistsError, 'is not overwritten'),
     ],
 )
-def test_convert__names_what_is_wrong(published, tmp_path, change, error, message):
+def test_conversion__reports_wrong_arguments(published, tmp_path, change, error, message):
     (tmp_path / 'annotations').mkdir()
-    arguments = dict(src='stage1_train', dst='out', val=1, **{}) | change
+    arguments = dict(src='stage1_train', dst='out', val=1) | change
     with pytest.raises(error, match=message):
         convert_nuclei(tmp_path / arguments['src'], tmp_path / arguments['dst'], val=arguments['val'])
 
 
-def test_embedded_set__has_the_layout_that_the_converter_writes(nuclei):
+def test_converted_dataset__has_the_expected_structure(nuclei):
     for split, images in (('train', 420), ('val', 120)):
         content = json.loads((nuclei / f'annotations/{split}.json').read_text())
         assert len(content['images']) == images

@@ -1,3 +1,5 @@
+"""Random COCO data."""
+
 import numpy as np
 from mmdet.datasets.api_wrappers import COCO
 from pycocotools import mask as mask_tools
@@ -5,7 +7,7 @@ from pycocotools import mask as mask_tools
 from eca_mmdet.datasets.random_coco import random_coco
 
 
-def test_annotations__have_the_area_and_box_of_their_masks():
+def test_annotations__match_their_masks():
     truth, _ = random_coco(60, seed=1)
     coco = COCO()
     coco.dataset = truth
@@ -20,7 +22,7 @@ def test_annotations__have_the_area_and_box_of_their_masks():
             np.testing.assert_allclose(annotation['bbox'], expected, atol=0.01)
 
 
-def test_data__is_like_coco():
+def test_statistics__are_similar_to_coco():
     truth, predictions = random_coco(400, seed=2)
     annotations = truth['annotations']
     assert 6.5 < len(annotations) / 400 < 8.5
@@ -33,7 +35,7 @@ def test_data__is_like_coco():
     assert 3.5 < len(scores) / len(annotations) < 4.5
 
 
-def test_seed__repeats_the_data():
+def test_same_seed__gives_the_same_data():
     first, second, other = (random_coco(3, seed=seed) for seed in (0, 0, 1))
     assert first[0] == second[0]
     np.testing.assert_equal(first[1], second[1])

@@ -1,4 +1,4 @@
-"""How a config's evaluators are set up for ``tools/test.py``."""
+"""Preparation of a config's evaluators for ``tools/test.py``."""
 
 import pytest
 from mmdet.evaluation import CocoMetric
@@ -17,33 +17,33 @@ from eca_mmdet.evaluation import (
     'kind', ['CocoMetric', 'mmdet.CocoMetric', CocoMetric, 'FastCocoMetric', FastCocoMetric]
 )
 @pytest.mark.parametrize('kinds', [['bbox', 'segm'], ('bbox', 'segm')])
-def test_coco_metric__however_it_is_named_becomes_one_fast_metric_a_type(kind, kinds):
+def test_coco_metric__is_split_into_one_fast_metric_per_type(kind, kinds):
     split = split_by_type(dict(type=kind, metric=kinds))
     assert coco_kinds(split) == dict(bbox='bbox', segm='segm')
 
 
 @pytest.mark.parametrize('kind', ['CocoOccludedSeparatedMetric', 'VOCMetric', 'LVISMetric', 'UnknownMetric'])
-def test_other_metrics_and_subclasses__stay_as_they_are(kind):
+def test_other_metrics_and_subclasses__are_not_changed(kind):
     evaluator = [dict(type=kind, metric=['bbox', 'segm'], prefix='mine')]
     assert split_by_type(evaluator) == evaluator
 
 
-@pytest.mark.parametrize('of_config', [{}, dict(classwise=True), dict(classwise=False)])
-def test_classwise__stays_as_the_config_has_it_unless_asked_for(of_config):
-    (metric,) = split_by_type(dict(type='CocoMetric', **of_config))
-    assert metric.get('classwise') == of_config.get('classwise')
+@pytest.mark.parametrize('configured', [{}, dict(classwise=True), dict(classwise=False)])
+def test_classwise__keeps_the_configured_value_by_default(configured):
+    (metric,) = split_by_type(dict(type='CocoMetric', **configured))
+    assert metric.get('classwise') == configured.get('classwise')
 
 
 @pytest.mark.parametrize('kind', ['CocoMetric', 'LVISMetric', 'CocoPanopticMetric'])
-def test_classwise__is_added_to_every_metric_that_has_it(kind):
+def test_classwise__is_added_to_every_metric_that_supports_it(kind):
     first, second = split_by_type([dict(type=kind), dict(type='VOCMetric')], classwise=True)
     assert first['classwise'] is True
     assert 'classwise' not in second
 
 
-def test_classwise__that_no_metric_has_is_said(capsys):
+def test_classwise__warns_if_no_metric_supports_it(capsys):
     split_by_type(dict(type='VOCMetric'), classwise=True)
-    assert 'none of the evaluators can report the AP of every class' in capsys.readouterr().out
+    assert 'none of the evaluators can report per-class AP' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('wrap', [lambda m: dict(metrics=m), lambda m: dict(type='Evaluator', metrics=m)])
@@ -52,8 +52,8 @@ def test_metrics_of_an_evaluator__are_split_like_a_list(wrap):
     assert split_by_type(wrap(metrics)) == split_by_type(metrics)
 
 
-def test_metrics_of_an_evaluator_class__keep_their_number():
-    """``MultiDatasetsEvaluator`` pairs them with data sets."""
+def test_metrics_of_a_custom_evaluator__are_not_split():
+    """``MultiDatasetsEvaluator`` pairs its metrics with datasets."""
     evaluator = dict(
         type='MultiDatasetsEvaluator', metrics=[dict(type='CocoMetric')] * 2, dataset_prefixes=['a', 'b']
     )
@@ -63,7 +63,7 @@ def test_metrics_of_an_evaluator_class__keep_their_number():
     assert all(metric['classwise'] for metric in split['metrics'])
 
 
-def test_prefixes__differ_so_that_no_result_takes_anothers_name():
+def test_prefixes__are_unique():
     evaluator = [
         dict(type='CocoMetric', metric='bbox'),
         dict(type='CocoMetric', metric='bbox', prefix='night'),
@@ -75,7 +75,7 @@ def test_prefixes__differ_so_that_no_result_takes_anothers_name():
     assert prefixes == ['bbox', 'night_bbox', 'bbox_2', 'segm', 'segm_2']
 
 
-def test_format_only__writes_its_files_once_and_asks_for_no_ap():
+def test_format_only__is_not_split_and_reports_no_ap():
     evaluator = dict(type='CocoMetric', metric=['bbox', 'segm'], format_only=True, outfile_prefix='a/b')
     split = split_by_type(evaluator)
     assert len(split) == 1
@@ -92,7 +92,7 @@ def test_format_only__writes_its_files_once_and_asks_for_no_ap():
         (dict(metric='bbox', metric_items=['AR@100', 'mAP_s']), ['bbox']),
     ],
 )
-def test_ap__is_asked_for_by_metrics_of_boxes_and_masks_that_report_it(options, asked):
+def test_asked_for_ap__lists_the_metrics_that_report_ap(options, asked):
     assert asked_for_ap(split_by_type(dict(type='CocoMetric', **options))) == asked
 
 
@@ -102,10 +102,10 @@ def test_ap__is_asked_for_by_metrics_of_boxes_and_masks_that_report_it(options, 
         (dict(metric='box'), KeyError, "metric should be one of 'bbox'"),
         (dict(metric_items=['AP']), KeyError, 'are not supported'),
         (dict(format_only=True), ValueError, 'needs outfile_prefix'),
-        (dict(claswise=True), ValueError, 'does not take its options: .*claswise'),
+        (dict(claswise=True), ValueError, 'wrong options of the evaluator .*claswise'),
     ],
 )
-def test_wrong_options__are_refused_before_the_run(options, error, message):
+def test_wrong_options__are_rejected_before_the_run(options, error, message):
     with pytest.raises(error, match=message):
         split_by_type(dict(type='CocoMetric', ann_file='is not read', **options))
 
@@ -119,7 +119,7 @@ def test_wrong_options__are_refused_before_the_run(options, error, message):
         lambda *items: dict(type='MultiDatasetsEvaluator', metrics=list(items), dataset_prefixes=['a', 'b']),
     ],
 )
-def test_evaluator_of_a_training__keeps_its_form_and_options(wrap):
+def test_use_fast_coco__keeps_structure_and_options(wrap):
     evaluator = wrap(dict(type='CocoMetric', metric=['bbox', 'segm'], prefix='a'), dict(type='VOCMetric'))
     fast = dict(type='mmdet.FastCocoMetric', metric=['bbox', 'segm'], prefix='a')
     assert use_fast_coco(evaluator) == wrap(fast, dict(type='VOCMetric'))

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from coco_examples import by_pycocotools, coco_examples, load, run
+from coco_examples import coco_examples, evaluate_with_pycocotools, load, run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ NUMBERS = st.lists(st.integers(1, 8) | st.just(100), min_size=3, max_size=4)
 AREAS = st.lists(
     st.tuples(st.sampled_from([0, 30, 1024]), st.sampled_from([50, 5000, 1e10])), min_size=4, max_size=4
 )
-COCOS = [0.5 + 0.05 * step for step in range(10)]
+COCO_THRESHOLDS = [0.5 + 0.05 * step for step in range(10)]
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -36,8 +36,8 @@ def truth_file(tmp_path_factory):
     return tmp_path_factory.mktemp('coco') / 'truth.json'
 
 
-def numbers_of(example, file, classes=None, **options):
-    """The metric's numbers, from an annotation file as in a config."""
+def compute_metrics(example, file, classes=None, **options):
+    """Compute the metrics of ``FastCocoMetric`` with an annotation file, as in a config."""
     file.write_text(json.dumps(example.truth))
     with contextlib.redirect_stdout(io.StringIO()):
         metric = FastCocoMetric(str(file), **options)
@@ -47,8 +47,8 @@ def numbers_of(example, file, classes=None, **options):
 
 @KINDS
 @given(data=st.data(), example=coco_examples())
-def test_hotcoco__gives_the_digits_of_pycocotools_with_any_parameters(kind, data, example):
-    """Where it cannot, it is not used."""
+def test_hotcoco__equals_pycocotools_with_any_parameters(kind, data, example):
+    """hotcoco is not used for parameters that it does not support."""
     categories = [category['id'] for category in example.truth['categories']]
     images = [image['id'] for image in example.truth['images']]
     params = dict(
@@ -59,26 +59,24 @@ def test_hotcoco__gives_the_digits_of_pycocotools_with_any_parameters(kind, data
         areaRng=data.draw(AREAS, 'areaRng'),
         useCats=data.draw(st.sampled_from([1, 1, 0]), 'useCats'),
     )
-    expected = by_pycocotools(example, kind, **params)
+    expected = evaluate_with_pycocotools(example, kind, **params)
     ours = run(HotcocoEval(load(example.truth), example.detections(kind), kind), **params)
     for name in ('precision', 'recall', 'scores'):
         np.testing.assert_array_equal(ours.eval[name], expected.eval[name], strict=True)
     np.testing.assert_array_equal(ours.stats, expected.stats, strict=True)
-    special = not params['useCats'] or len(set(params['areaRng'])) < len(params['areaRng'])
-    assert (ours.engine is None) == special
+    is_unsupported = not params['useCats'] or len(set(params['areaRng'])) < len(params['areaRng'])
+    assert (ours.engine is None) == is_unsupported
 
 
 @BACKENDS
 @pytest.mark.parametrize('metric', ['bbox', 'segm', 'proposal'])
 @given(data=st.data(), example=coco_examples())
-def test_metric__gives_the_numbers_of_pycocotools_with_any_options(
-    backend, metric, truth_file, data, example
-):
+def test_metric__equals_pycocotools_with_any_options(backend, metric, truth_file, data, example):
     thresholds, numbers = data.draw(THRESHOLDS, 'iou_thrs'), data.draw(NUMBERS, 'proposal_nums')
     items = data.draw(st.lists(st.sampled_from(list(ITEMS)), unique=True), 'metric_items')
     options = dict(iou_thrs=thresholds.tolist(), proposal_nums=numbers, metric_items=items)
-    found = numbers_of(example, truth_file, metric=metric, backend=backend, **options)
-    stats = by_pycocotools(
+    found = compute_metrics(example, truth_file, metric=metric, backend=backend, **options)
+    stats = evaluate_with_pycocotools(
         example,
         'segm' if metric == 'segm' else 'bbox',
         iouThrs=thresholds,
@@ -95,27 +93,29 @@ def test_metric__gives_the_numbers_of_pycocotools_with_any_options(
 @BACKENDS
 @KINDS
 @given(data=st.data(), example=coco_examples())
-def test_per_class_ap__is_that_of_the_class_alone(backend, kind, truth_file, data, example):
-    """In any order of ids and of ``metainfo.classes``, which may leave some of the file's classes out."""
+def test_per_class_ap__equals_the_ap_of_the_class_alone(backend, kind, truth_file, data, example):
+    """Ids and ``metainfo.classes`` are in any order. Some categories of the file may not be used."""
     names = data.draw(st.permutations(example.names), 'classes')
     used = set(names[: data.draw(st.integers(1, len(names)))])
     kept = [category for category in example.truth['categories'] if category['name'] in used]
     labels = {example.truth['categories'].index(category): label for label, category in enumerate(kept)}
-    predictions = [_relabelled(prediction, labels) for prediction in example.predictions]
+    predictions = [_relabel(prediction, labels) for prediction in example.predictions]
     options = dict(metric=kind, backend=backend, classwise=True)
     classes = [name for name in names if name in used]
-    found = numbers_of(example._replace(predictions=predictions), truth_file, classes, **options)
+    found = compute_metrics(example._replace(predictions=predictions), truth_file, classes, **options)
     if not any(len(prediction['labels']) for prediction in predictions):
         assert found == {}
         return
     for category in kept:
-        alone = by_pycocotools(example, kind, catIds=[category['id']], maxDets=[100, 300, 1000]).stats[0]
+        alone = evaluate_with_pycocotools(
+            example, kind, catIds=[category['id']], maxDets=[100, 300, 1000]
+        ).stats[0]
         expected = np.nan if alone < 0 else round(alone, 3)
         np.testing.assert_equal(found[f'{category["name"]}_precision'], expected)
     assert sum(name.endswith('_precision') for name in found) == len(kept)
 
 
-def _relabelled(prediction, labels):
+def _relabel(prediction, labels):
     kept = [index for index, label in enumerate(prediction['labels'].tolist()) if label in labels]
     return dict(
         prediction,
@@ -127,20 +127,22 @@ def _relabelled(prediction, labels):
 
 
 @given(example=coco_examples(), numbers=st.lists(st.integers(1, 5), min_size=1, max_size=3))
-def test_fast_proposal_recall__is_that_of_a_plain_restatement(truth_file, example, numbers):
-    options = dict(metric='proposal_fast', proposal_nums=numbers, iou_thrs=COCOS)
-    found = numbers_of(example, truth_file, **options)
+def test_proposal_fast__equals_a_plain_implementation(truth_file, example, numbers):
+    options = dict(metric='proposal_fast', proposal_nums=numbers, iou_thrs=COCO_THRESHOLDS)
+    found = compute_metrics(example, truth_file, **options)
     for number in numbers:
         best = [_best_overlaps(example, prediction, number) for prediction in example.predictions]
         overlaps = np.concatenate(best)
         expected = (
-            np.mean([np.mean(overlaps >= threshold) for threshold in COCOS]) if len(overlaps) else np.nan
+            np.mean([np.mean(overlaps >= threshold) for threshold in COCO_THRESHOLDS])
+            if len(overlaps)
+            else np.nan
         )
         np.testing.assert_allclose(found[f'AR@{number}'], expected, atol=1e-12)
 
 
 def _best_overlaps(example, prediction, number):
-    """Overlap of each object, pairs chosen from the largest overlap on."""
+    """Match boxes to objects by decreasing overlap. Return the overlap of each object."""
     truth = [
         annotation['bbox']
         for annotation in example.truth['annotations']

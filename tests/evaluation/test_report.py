@@ -1,3 +1,5 @@
+"""Tables, JSON and explanations of evaluation results."""
+
 import json
 
 import numpy as np
@@ -23,24 +25,24 @@ METRICS = {
 }
 
 
-def test_collect__orders_by_type_and_marks_what_the_data_lacks():
+def test_collect__groups_by_type_and_marks_missing_values():
     results = collect_results(METRICS)
     assert results['bbox'] == dict(AP=0.5, AP50=0.9, AP75=0.8, APs=0.1, APm=0.2, APl=None)
     assert results['segm']['AP'] == 0.25
 
 
-def test_collect__keeps_the_classes_of_bbox_and_segm_apart():
+def test_collect__separates_the_classes_of_bbox_and_segm():
     classes = {'bbox/cat_precision': 0.7, 'segm/cat_precision': 0.6, 'segm/dog_precision': float('nan')}
     results = collect_results({**METRICS, **classes})
     assert results['bbox']['per_class'] == {'cat': 0.7}
     assert results['segm']['per_class'] == {'cat': 0.6, 'dog': None}
 
 
-def test_collect__of_nothing_is_empty():
+def test_collect__of_no_metrics_is_empty():
     assert collect_results({}) == {}
 
 
-def test_table__has_a_row_a_type_and_the_six_columns():
+def test_table__has_one_row_per_type_and_six_columns():
     lines = results_table(collect_results({**METRICS, 'bbox/cat_precision': 0.7})).splitlines()
     assert lines[1].split() == [
         '|',
@@ -63,7 +65,7 @@ def test_table__has_a_row_a_type_and_the_six_columns():
 
 
 @pytest.mark.parametrize('metric', ['CocoMetric', 'FastCocoMetric'])
-def test_split__gives_each_type_a_prefix_and_leaves_its_input_alone(metric):
+def test_split__gives_each_type_a_prefix_and_keeps_its_input(metric):
     evaluator = dict(type=metric, metric=['bbox', 'segm'], ann_file='a.json')
     first, second = split_by_type(evaluator, classwise=True)
     assert (first['metric'], first['prefix'], first['classwise']) == ('bbox', 'bbox', True)
@@ -71,7 +73,7 @@ def test_split__gives_each_type_a_prefix_and_leaves_its_input_alone(metric):
     assert evaluator == dict(type=metric, metric=['bbox', 'segm'], ann_file='a.json')
 
 
-def test_json__holds_the_results_and_what_they_belong_to(tmp_path):
+def test_json__holds_the_results_and_their_description(tmp_path):
     write_results(tmp_path / 'a/results.json', collect_results(METRICS), checkpoint='x.pth')
     content = json.loads((tmp_path / 'a/results.json').read_text())
     assert content['checkpoint'] == 'x.pth'
@@ -82,24 +84,24 @@ def test_json__holds_the_results_and_what_they_belong_to(tmp_path):
     ('detections', 'text'),
     [
         (0, 'no detection in 7 images reached score_thr=0.05'),
-        (12, '12 detections in 7 images, none of them right'),
+        (12, '12 detections in 7 images, but none is correct'),
     ],
 )
-def test_empty_result__says_why_it_may_be(detections, text):
+def test_empty_result__is_explained(detections, text):
     cfg = Config(dict(model=dict(test_cfg=dict(rcnn=dict(score_thr=0.05)))))
     message = explain_empty(cfg, detections, images=7, trained_iters=3)
     assert text in message
-    assert 'hardly trained (it says 3 iterations)' in message
+    assert 'trained too briefly (iterations: 3)' in message
 
 
 @pytest.mark.parametrize('items', [['mAP', 'mAP_50'], ['mAP_s'], ['AR@100', 'mAP'], []])
-def test_collect__holds_the_items_that_were_asked_for_and_no_other(items):
+def test_collect__holds_exactly_the_requested_items(items):
     names = {'mAP': 'AP', 'mAP_50': 'AP50', 'mAP_s': 'APs', 'AR@100': 'AR@100'}
     results = collect_results({f'bbox/bbox_{item}': 0.5 for item in items})
     assert results == ({'bbox': {names[item]: 0.5 for item in items}} if items else {})
 
 
-def test_collect__keeps_the_numbers_of_every_metric():
+def test_collect__keeps_the_results_of_every_metric():
     metrics = {
         'proposal/AR@100': 0.5,
         'pascal_voc/mAP': np.float32(0.25),
@@ -118,7 +120,7 @@ def test_collect__keeps_the_numbers_of_every_metric():
     }
 
 
-ODD = {
+SPECIAL_VALUES = {
     'not a number': float('nan'),
     'infinity': float('inf'),
     'array': np.arange(2),
@@ -129,8 +131,8 @@ ODD = {
 }
 
 
-def test_values_of_any_type__reach_the_json(tmp_path):
-    results = collect_results({f'mine/{name}': value for name, value in ODD.items()})
+def test_values_of_any_type__are_written_to_json(tmp_path):
+    results = collect_results({f'mine/{name}': value for name, value in SPECIAL_VALUES.items()})
     write_results(tmp_path / 'results.json', results, images=np.int64(3))
     content = json.loads((tmp_path / 'results.json').read_text(), parse_constant=pytest.fail)
     assert content['images'] == 3
@@ -153,7 +155,7 @@ def test_table__shows_every_number():
         assert row in rows
 
 
-def test_table__of_some_items_has_their_columns_only():
+def test_table__has_only_the_columns_of_its_items():
     text = results_table(collect_results({'bbox/bbox_mAP_50': 0.5, 'segm/segm_mAP': 0.25}))
     assert text.splitlines()[1].split() == ['|', '|', 'AP', '|', 'AP50', '|']
     assert results_table({}) == ''
@@ -167,18 +169,18 @@ def test_table__of_some_items_has_their_columns_only():
         ({'bbox': {'AP': 0.0}, 'segm': {'AP': 0.1}}, ['bbox', 'segm'], 9, False),
         ({'bbox': {'AP': None}}, ['bbox'], 9, False),  # the data has no objects
         ({}, ['bbox'], 0, True),
-        ({}, ['bbox'], 9, False),  # the metric failed in another way
+        ({}, ['bbox'], 9, False),  # the metric failed for another reason
         ({'pascal_voc': {'mAP': 0.0}}, [], 9, False),
         ({'pascal_voc': {'mAP': 0.5}}, ['bbox'], 0, True),
         ({'proposal': {'AR@100': 0.0}}, [], 0, False),
         ({}, ['bbox'], None, False),
     ],
 )
-def test_result__is_empty_where_ap_was_asked_for_and_all_of_it_is_0(results, asked, detections, empty):
+def test_result__is_empty_if_every_requested_ap_is_0(results, asked, detections, empty):
     assert is_empty(results, asked, detections) is empty
 
 
-def test_json__is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_json__is_written_atomically(tmp_path, monkeypatch):
     target = tmp_path / 'results.json'
     write_results(target, {'bbox': {'AP': 0.5}})
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from conftest import load_tool
 from mmengine.logging import MessageHub, MMLogger
-from odd_configs import BROKEN, SAME, VAL, as_it_is, edit_json, retinanet, starts_from_a_backbone_alone
+from unusual_configs import BROKEN, SAME, VAL, edit_json, retinanet, starts_from_a_backbone_alone, unchanged
 
 from eca_mmdet.checkpoints import read_checkpoint
 
@@ -112,7 +112,7 @@ def test_train__refuses_load_from_a_backbone_where_mmdet_starts_from_random_weig
 @pytest.fixture
 def checkpoint(data, capsys):
     """The detector of ``retinanet`` after one epoch; its config lies beside the data."""
-    path, *_ = prepare(as_it_is, data)
+    path, *_ = prepare(unchanged, data)
     assert run(MMDET['train'], [path, '--work-dir', str(data.parent / 'trained')], capsys).kind == 'done'
     return data.parent / 'trained' / 'epoch_1.pth'
 

@@ -61,7 +61,7 @@ def test_table__prints_and_writes_all_published_tables(in_tmp, capsys, monkeypat
         (['--table', '--shape', '64'], '--table has the models'),
         ([CONFIG, '--backbone', '18'], 'not allowed with argument'),
         ([], 'one of the arguments'),
-        (['nowhere.py'], 'nowhere.py: no such config'),
+        (['nowhere.py'], 'nowhere.py: config not found'),
         (['eca_mmdet::_base_/schedule_1x.py'], 'has no `model`'),
         (
             [CONFIG, '--cfg-options', 'model.backbone.conv_cfg.type=DCN'],

@@ -131,7 +131,7 @@ def test_test__of_an_untrained_detector_says_why_the_result_is_empty(trained, sh
     evaluate([CONFIG, str(trained / 'epoch_1.pth'), '--work-dir', str(tmp_path), *more])
     printed = capsys.readouterr().out
     assert 'no detection in 4 images reached score_thr=0.999' in printed
-    assert 'hardly trained (it says 2 iterations)' in printed
+    assert 'trained too briefly (iterations: 2)' in printed
     assert json.loads((tmp_path / 'results.json').read_text())['results'] == {}
 
 
@@ -154,7 +154,7 @@ def test_test__dumps_predictions(trained, shapes, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['nothing.py', 'x.pth'], 'nothing.py: no such config'),
+        (['nothing.py', 'x.pth'], 'nothing.py: config not found'),
         ([CONFIG, 'nothing.pth'], 'checkpoint nothing.pth: no such file'),
     ],
 )

@@ -1,7 +1,7 @@
-"""What mmdet 1.x computed from its heads, in plain torch and in its own coordinates.
+"""Reference implementation of the detection heads of mmdet 1.x in plain PyTorch.
 
-Written from the rules of its sources (a box names its first and last pixel, class 0 is the
-background), on tensors under their 1.x names; shares no code with the package, mmdet or mmcv.
+Boxes are given by their first and last pixel, and class 0 is the background. Weights have the names of mmdet
+1.x. The implementation follows the sources of mmdet 1.x and shares no code with the package, mmdet or mmcv.
 """
 
 import math
@@ -18,11 +18,11 @@ SIZES = {
     ('RetinaNet', 50): (3, 3, 7, 7),
     ('RetinaNet', 101): (3, 3, 5, 7),
 }
-"""The released detectors and their ECA kernel sizes."""
+"""ECA kernel sizes of the released detectors."""
 
 
 def detector_1x(kind, depth=50, classes=80, backbone=True):
-    """Random weights under the names of mmdet 1.x, with ``classes + 1`` outputs per RoI."""
+    """Create random weights with the names of mmdet 1.x and ``classes + 1`` outputs per RoI."""
     w = {}
     if backbone:
         w = official_state_dict(depth, SIZES[kind, depth], prefix='backbone.')
@@ -64,7 +64,7 @@ def detector_1x(kind, depth=50, classes=80, backbone=True):
 
 
 def anchors(stride, shape, ratios, scales):
-    """Anchors of a level, cell by cell, rounded around the middle of the first cell's pixels."""
+    """Generate the rounded anchors of a level."""
     boxes = []
     middle = (stride - 1) / 2
     for ratio in ratios:
@@ -84,7 +84,7 @@ def anchors(stride, shape, ratios, scales):
 
 
 def decode(boxes, deltas, stds, shape=None):
-    """Boxes of deltas (N, 4); a box of width w covers pixels x to x + w - 1."""
+    """Decode deltas (N, 4). A box of width w covers the pixels x to x + w - 1."""
     dx, dy, dw, dh = (deltas * torch.tensor(stds)).unbind(1)
     limit = abs(math.log(16 / 1000))
     x1, y1, x2, y2 = boxes.unbind(1)
@@ -99,7 +99,7 @@ def decode(boxes, deltas, stds, shape=None):
 
 
 def nms(boxes, scores, threshold):
-    """Indices kept, best first; areas count pixels."""
+    """Return the indices that NMS keeps, best first. Areas are numbers of pixels."""
     order, kept = scores.argsort(descending=True), []
     areas = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
     while len(order):
@@ -113,16 +113,16 @@ def nms(boxes, scores, threshold):
 
 
 def roi_align(feature, box, stride, size, samples=2):
-    """Features (C, size, size) of one box in (C, H, W): two points a bin and axis, averaged."""
+    """Pool a feature map (C, H, W) to (C, size, size) with two samples per bin and axis."""
     points = []
     for first, last, length in ((box[1], box[3], feature.shape[1]), (box[0], box[2], feature.shape[2])):
         start, end = first / stride, (last + 1) / stride
         steps = (torch.arange(size * samples) + 0.5) / samples
-        at = start + (end - start).clamp(min=0) / size * steps
-        inside = ((at >= -1) & (at <= length)).float()
-        at = at.clamp(0, length - 1)
-        low = at.floor().long()
-        points.append((low, (low + 1).clamp(max=length - 1), at - low, inside))
+        position = start + (end - start).clamp(min=0) / size * steps
+        inside = ((position >= -1) & (position <= length)).float()
+        position = position.clamp(0, length - 1)
+        low = position.floor().long()
+        points.append((low, (low + 1).clamp(max=length - 1), position - low, inside))
     (y0, y1, fy, in_y), (x0, x1, fx, in_x) = points
     rows = feature[:, y0] * (1 - fy)[:, None] + feature[:, y1] * fy[:, None]
     grid = (rows[:, :, x0] * (1 - fx) + rows[:, :, x1] * fx) * in_y[:, None] * in_x
@@ -130,7 +130,7 @@ def roi_align(feature, box, stride, size, samples=2):
 
 
 def roi_features(features, boxes, size):
-    """Features of each box on its pyramid level, by the root of its pixels."""
+    """Pool the features of each box from the pyramid level that matches the root of its area."""
     out = []
     for box in boxes:
         scale = ((box[2] - box[0] + 1) * (box[3] - box[1] + 1)).sqrt()
@@ -143,18 +143,18 @@ def conv(w, name, x, padding=1):
     return F.conv2d(x, w[f'{name}.weight'], w[f'{name}.bias'], padding=padding)
 
 
-def by_anchor(x, size):
-    """(1, A * size, H, W) to (H * W * A, size)."""
+def flatten_anchors(x, size):
+    """Reshape (1, A * size, H, W) to (H * W * A, size)."""
     return x[0].permute(1, 2, 0).reshape(-1, size)
 
 
 def proposals(w, features, shape, count):
-    """The RPN: 1000 anchors a level, suppressed within the level, the best of all levels."""
+    """Run the RPN: NMS of the best 1000 anchors of each level, then the best proposals of all levels."""
     boxes, scores = [], []
     for level, feature in enumerate(features):
         hidden = conv(w, 'rpn_head.rpn_conv', feature).relu()
-        score = by_anchor(conv(w, 'rpn_head.rpn_cls', hidden, 0), 1)[:, 0].sigmoid()
-        delta = by_anchor(conv(w, 'rpn_head.rpn_reg', hidden, 0), 4)
+        score = flatten_anchors(conv(w, 'rpn_head.rpn_cls', hidden, 0), 1)[:, 0].sigmoid()
+        delta = flatten_anchors(conv(w, 'rpn_head.rpn_reg', hidden, 0), 4)
         grid = anchors(4 * 2**level, feature.shape[-2:], (0.5, 1, 2), (8,))
         best = score.argsort(descending=True)[:1000]
         box, score = decode(grid[best], delta[best], (1.0,) * 4, shape), score[best]
@@ -166,7 +166,7 @@ def proposals(w, features, shape, count):
 
 
 def best_per_class(boxes, scores, count=100):
-    """Suppress (N, C, 4) boxes within each class of (N, C) scores; label 0 is the first class."""
+    """Run NMS for each class of (N, C, 4) boxes and (N, C) scores. Label 0 is the first class."""
     found = []
     for label in range(scores.shape[1]):
         chosen = scores[:, label] > 0.05
@@ -179,7 +179,7 @@ def best_per_class(boxes, scores, count=100):
 
 
 def rcnn(w, features, shape, count):
-    """Boxes (naming last pixels), scores and labels of the RoI head."""
+    """Return boxes, scores and labels of the RoI head."""
     rois = proposals(w, features, shape, count)
     x = roi_features(features, rois, 7).flatten(1)
     for i in range(2):
@@ -191,7 +191,7 @@ def rcnn(w, features, shape, count):
 
 
 def mask_logits(w, features, boxes, labels):
-    """Mask of each box (N, 28, 28), of its label counted from the first class."""
+    """Return the mask logits (N, 28, 28) of each box for its label, where label 0 is the first class."""
     x = roi_features(features, boxes, 14)
     for i in range(4):
         x = conv(w, f'mask_head.convs.{i}.conv', x).relu()
@@ -200,7 +200,7 @@ def mask_logits(w, features, boxes, labels):
 
 
 def retinanet(w, features, shape):
-    """Boxes (naming last pixels), scores and labels of a RetinaNet; label l has output l."""
+    """Return boxes, scores and labels of RetinaNet, which has no output for the background."""
     boxes, scores = [], []
     for level, feature in enumerate(features):
         by_class = by_box = feature
@@ -208,8 +208,8 @@ def retinanet(w, features, shape):
             by_class = conv(w, f'bbox_head.cls_convs.{i}.conv', by_class).relu()
             by_box = conv(w, f'bbox_head.reg_convs.{i}.conv', by_box).relu()
         logits = conv(w, 'bbox_head.retina_cls', by_class)
-        score = by_anchor(logits, logits.shape[1] // 9).sigmoid()
-        delta = by_anchor(conv(w, 'bbox_head.retina_reg', by_box), 4)
+        score = flatten_anchors(logits, logits.shape[1] // 9).sigmoid()
+        delta = flatten_anchors(conv(w, 'bbox_head.retina_reg', by_box), 4)
         octaves = [4 * 2 ** (i / 3) for i in range(3)]
         grid = anchors(8 * 2**level, feature.shape[-2:], (0.5, 1, 2), octaves)
         best = score.amax(1).argsort(descending=True)[:1000]

@@ -1,6 +1,7 @@
-"""Odd configs that mmdet trains, or breaks off: each function changes that of a plain RetinaNet.
+"""Unusual configs that mmdet trains, or fails to train.
 
-A case gets the config as a dict and the data folder; it may return the options of our tool and of mmdet's.
+Each case is a function that changes the config of a plain RetinaNet. Its arguments are the config as a dict
+and the data folder. It may return command-line options for ``tools/train.py`` and for mmdet's tool.
 """
 
 import json
@@ -40,7 +41,7 @@ def loader(dataset, shuffle, batch_size=2):
 
 
 def retinanet(data):
-    """A RetinaNet with ECA that trains for four iterations, as a user would write it over mmdet's bases."""
+    """Create the config of a RetinaNet with ECA on mmdet's base configs, for four training iterations."""
     val = loader(coco_set(data, 'val', VAL, test_mode=True), shuffle=False)
     evaluator = dict(type='CocoMetric', ann_file=f'{data}/annotations/instances_val2017.json', metric='bbox')
     return dict(
@@ -72,7 +73,7 @@ def edit_json(path, edit):
 
 
 def write_voc(data):
-    """The train set again in Pascal VOC's layout: a list of names, XML for each."""
+    """Write the training set in Pascal VOC format."""
     root = data / 'voc' / 'VOC2007'
     for folder in ('JPEGImages', 'Annotations', 'ImageSets/Main'):
         (root / folder).mkdir(parents=True)
@@ -97,8 +98,8 @@ def write_voc(data):
     (root / 'ImageSets/Main/trainval.txt').write_text('\n'.join(stems))
 
 
-def as_it_is(cfg, data):
-    """The plain run: hooks that the tool adds change nothing."""
+def unchanged(cfg, data):
+    """The hooks that the tool adds do not change the training."""
 
 
 def seed_option_and_deterministic(cfg, data):
@@ -137,7 +138,7 @@ def pascal_voc(cfg, data):
     )
 
 
-def wrapped_data_sets(cfg, data):
+def wrapped_datasets(cfg, data):
     part = cfg['train_dataloader']['dataset']
     again = dict(type='RepeatDataset', times=2, dataset=part)
     balanced = dict(type='ClassBalancedDataset', oversample_thr=0.5, dataset=part)
@@ -159,7 +160,7 @@ def warm_up_after_cosine(cfg, data):
 
 
 def first_stage_with_classes(cfg, data):
-    """FCOS as RPN, whose one class is 'an object'."""
+    """FCOS as the RPN, with a single class."""
     cfg['_base_'] = ['mmdet::faster_rcnn/faster-rcnn_r50_fpn_fcos-rpn_1x_coco.py']
     backbone = cfg['model']['backbone']
     shared = dict(bbox_head=dict(num_classes=3, in_channels=32, fc_out_channels=32))
@@ -198,13 +199,13 @@ def starts_from_a_backbone_alone(cfg, data):
 
 
 SAME = [
-    as_it_is,
+    unchanged,
     seed_option_and_deterministic,
     by_iterations,
     averaged_weights,
     accumulated_clipped_and_by_layer,
     pascal_voc,
-    wrapped_data_sets,
+    wrapped_datasets,
     classes_in_a_file,
     no_validation,
     warm_up_after_cosine,
@@ -216,4 +217,4 @@ BROKEN = {
     unknown_depth: '51',
     unknown_optimizer: 'SGDD',
 }
-"""What ends in a traceback of mmdet's, and what our message says."""
+"""Configs that end in a traceback in mmdet, and a part of the message of ``tools/train.py``."""

@@ -1,4 +1,4 @@
-"""One picture for each test image, also where images in different folders have the same name."""
+"""Unique file names for the visualizations of test images."""
 
 import os
 from collections import defaultdict
@@ -13,58 +13,61 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class UniquePicturesHook(DetVisualizationHook):
-    """``DetVisualizationHook`` that never writes two test images to the same file.
+    """Write the visualization of each test image to its own file.
 
-    All arguments are those of ``DetVisualizationHook``.
+    ``DetVisualizationHook`` names files after the images, so that images of the same name in different
+    folders overwrite each other. All arguments are those of ``DetVisualizationHook``.
 
     Attributes:
-        pictures: Path of each image of the data set to its picture below ``test_out_dir``.
+        file_names: Maps the path of each image to its visualization, relative to ``test_out_dir``.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.pictures: Dict[str, str] = {}
+        self.file_names: Dict[str, str] = {}
 
     def before_test(self, runner: Runner) -> None:
-        """Name the pictures of the whole data set, so that all processes agree on them."""
-        # mmdet takes the visualizer that was made last, which is another run's after several in one process.
+        """Choose the file names for the whole dataset, so that all processes use the same ones."""
+        # mmdet uses the visualizer that was created last, which may belong to another run of this process.
         self._visualizer = runner.visualizer
         dataset = runner.test_dataloader.dataset
         if self.draw and self.test_out_dir is not None and hasattr(dataset, 'get_data_info'):
             infos = (dataset.get_data_info(index) for index in range(len(dataset)))
-            self.pictures = unique_names(info['img_path'] for info in infos if info.get('img_path'))
+            self.file_names = unique_names(info['img_path'] for info in infos if info.get('img_path'))
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[DetDataSample]
     ) -> None:
-        """Draw the pictures of one batch."""
+        """Draw the visualizations of a batch."""
         folder = self.test_out_dir
         for sample in outputs:
-            if folder is not None and self.pictures:
-                name = self.pictures.get(sample.img_path, os.path.basename(sample.img_path))
+            if folder is not None and self.file_names:
+                name = self.file_names.get(sample.img_path, os.path.basename(sample.img_path))
                 self.test_out_dir = os.path.join(folder, os.path.dirname(name))
             super().after_test_iter(runner, batch_idx, data_batch, [sample])
         self.test_out_dir = folder
 
 
 def unique_names(paths: Iterable[str]) -> Dict[str, str]:
-    """A file name for each path: its last part, with folders before it only where paths share that.
+    """Map each path to a unique relative file name.
+
+    The name is the last part of the path. If several paths share it, their differing folders are kept.
 
     Args:
         paths: Image files, local or remote.
 
     Returns:
-        Path to relative name; in the order of ``paths``.
+        The file name of each path, in the order of ``paths``.
     """
     paths = list(dict.fromkeys(paths))
-    same = defaultdict(list)
+    same_name = defaultdict(list)
     for path in paths:
-        same[os.path.basename(path)].append(path)
-    # As absolute paths they hold no `..` that could lead out of the folder of the pictures.
+        same_name[os.path.basename(path)].append(path)
+    # Absolute paths contain no `..`, so that every name stays inside the output folder.
     parts = {path: PurePath(os.path.abspath(path)).parts for path in paths}
     names = {}
     for path in paths:
-        others = [parts[other] for other in same[os.path.basename(path)]]
-        shared = len(os.path.commonprefix(others)) if len(set(others)) > 1 else len(parts[path]) - 1
+        group = [parts[other] for other in same_name[os.path.basename(path)]]
+        shared = len(os.path.commonprefix(group)) if len(set(group)) > 1 else len(parts[path]) - 1
         names[path] = str(PurePath(*parts[path][shared:]))
     return names

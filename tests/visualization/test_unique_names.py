@@ -12,7 +12,7 @@ FILES = st.sampled_from(['1.jpg', '1.png', '2.jpg'])
 PATHS = st.tuples(st.sampled_from(['', '/', 's3://bucket/']), st.lists(PARTS, max_size=3), FILES)
 
 
-def test_names_that_differ__stay_as_they_are():
+def test_different_names__are_kept():
     paths = ['data/a/1.jpg', 'data/a/1.png', 'data/b/2.jpg', '/elsewhere/3.jpg']
     assert list(unique_names(paths).values()) == ['1.jpg', '1.png', '2.jpg', '3.jpg']
 
@@ -27,12 +27,12 @@ def test_names_that_differ__stay_as_they_are():
         (['d/a/../../x/1.jpg', 'd/b/1.jpg'], ['x/1.jpg', 'd/b/1.jpg']),
     ],
 )
-def test_same_name_in_different_folders__keeps_the_folders(paths, names):
+def test_equal_names__keep_their_differing_folders(paths, names):
     assert list(unique_names(paths).values()) == names
 
 
 @given(parts=st.lists(PATHS, max_size=6))
-def test_names__are_unique_and_inside_the_folder_of_pictures(parts):
+def test_names__are_unique_and_stay_inside_the_output_folder(parts):
     paths = ['/'.join([root.rstrip('/') or '.', *folders, file]) for root, folders, file in parts]
     names = unique_names(paths)
     assert set(names) == set(paths)

@@ -1,4 +1,4 @@
-"""A tiny COCO data set as a dict, and what mmdet makes of it: loading for training and evaluating."""
+"""A tiny COCO dataset as a dict, and helpers that load, evaluate and edit annotation files."""
 
 import json
 from copy import deepcopy
@@ -13,7 +13,7 @@ CLASSES = ('circle', 'square')
 
 
 def tiny_coco():
-    """Three images of 40 x 60 pixels, each with an object; masks in all three forms."""
+    """Create three images of 40 x 60 pixels with one object each, and masks in all three formats."""
     masks = [
         [[5, 5, 25, 5, 25, 25, 5, 25]],
         dict(size=[40, 60], counts=[400, 1600, 400]),
@@ -31,34 +31,34 @@ def tiny_coco():
 
 
 def load(path, with_mask=False, poly2mask=True, is_trained=True, classes=CLASSES):
-    """Read a file as mmdet does, and parse the annotations of each image."""
-    rules = dict(filter_empty_gt=True, min_size=8) if is_trained else None
+    """Load a file with mmdet, including the annotations of each image."""
+    filter_cfg = dict(filter_empty_gt=True, min_size=8) if is_trained else None
     dataset = CocoDataset(
-        ann_file=str(path), metainfo=dict(classes=classes), data_prefix=dict(img=''), filter_cfg=rules,
+        ann_file=str(path), metainfo=dict(classes=classes), data_prefix=dict(img=''), filter_cfg=filter_cfg,
         test_mode=not is_trained, pipeline=[],
     )  # fmt: skip
-    reads = LoadAnnotations(with_bbox=True, with_mask=with_mask, poly2mask=poly2mask)
+    load_annotations = LoadAnnotations(with_bbox=True, with_mask=with_mask, poly2mask=poly2mask)
     samples = []
     for index in range(len(dataset)):
         sample = dataset.get_data_info(index)
-        samples.append(reads({**sample, 'ori_shape': (sample['height'], sample['width'])}))
+        samples.append(load_annotations({**sample, 'ori_shape': (sample['height'], sample['width'])}))
     return samples
 
 
-def evaluate(path, metric, truth, classes=CLASSES):
-    """Evaluate one detection on each image with mmdet's metric; return its results."""
+def evaluate(path, metric, content, classes=CLASSES):
+    """Evaluate one detection per image with mmdet's ``CocoMetric``."""
     evaluator = CocoMetric(str(path), metric)
     evaluator.dataset_meta = dict(classes=classes)
     mask = dict(size=[40, 60], counts='`<Pb1`<')
-    found = [
+    predictions = [
         (
             {},
             dict(img_id=image['id'], bboxes=np.array([[5.0, 5, 25, 25]]), scores=np.array([0.9]),
                  labels=np.array([0]), masks=[deepcopy(mask)]),
         )
-        for image in truth['images']
+        for image in content['images']
     ]  # fmt: skip
-    return evaluator.compute_metrics(found)
+    return evaluator.compute_metrics(predictions)
 
 
 def write(path, content):
@@ -67,7 +67,7 @@ def write(path, content):
 
 
 def change(data, split, edit):
-    """Edit the annotations of a split of the drawn shapes."""
+    """Edit the annotation file of a split of the shapes dataset."""
     path = data / f'annotations/instances_{split}2017.json'
     content = json.loads(path.read_text())
     edit(content)
@@ -75,5 +75,5 @@ def change(data, split, edit):
 
 
 def printed(capsys):
-    """What a test has printed since it was last asked."""
+    """Return the output since the last call."""
     return ''.join(capsys.readouterr())
