@@ -1,4 +1,4 @@
-"""Time backbones, or detectors with them, as ratios to mmdet's ResNet: tools/benchmark.py --out speed.json"""
+"""Time backbones or whole detectors relative to mmdet's ResNet: tools/benchmark.py --out speed.json"""
 
 import argparse
 import json
@@ -22,79 +22,97 @@ from benchmarks import (
 )
 from benchmarks.cases import MODES
 from benchmarks.machine_report import check_machine, command, loading_text
-from benchmarks.models import KINDS, OPTIONS, available
+from benchmarks.models import KINDS, OPTIONS, is_available
 
 from eca_mmdet.apis import user_errors
 from eca_mmdet.apis.dict_action import SpaceKeepingDictAction
 from eca_mmdet.checkpoints.io import check_target
 
 
-def image_size(text):
+def parse_image_size(text):
     try:
         height, width = (int(number) for number in text.split('x'))
     except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r}: a size is HEIGHTxWIDTH, such as 320x480') from None
+        raise argparse.ArgumentTypeError(f'{text!r}: expected HEIGHTxWIDTH, such as 320x480') from None
     if min(height, width) < 32:
         raise argparse.ArgumentTypeError(f'{text!r}: height and width must be 32 or more')
     return height, width
 
 
-def count(text):
+def parse_count(text):
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r}: needs a positive integer')
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a positive integer')
     return int(text)
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description='Time backbones, or detectors with them, side by side.')
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument('--detector', metavar='CONFIG', help='time this detector with each backbone')
-    what.add_argument('--profile', metavar='CONFIG', help='where the time of this detector goes on a CPU')
-    what.add_argument(
-        '--loading', metavar='CONFIG', help='train this on drawn shapes; the share of data loading'
+    parser = argparse.ArgumentParser(
+        description='Compare the speed and memory of backbones or whole detectors.'
     )
-    what.add_argument(
-        '--tail', action='store_true', help='time the end of a block; ratios to the least that memory allows'
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument('--detector', metavar='CONFIG', help='time this detector with each backbone')
+    target.add_argument('--profile', metavar='CONFIG', help='profile this detector on a CPU')
+    target.add_argument(
+        '--loading', metavar='CONFIG', help='measure the share of data loading when training on drawn shapes'
     )
-    what.add_argument('--convolutions', action='store_true', help='time 3x3 convolutions on a CPU')
+    target.add_argument(
+        '--tail', action='store_true', help='time block tails relative to the limit set by memory bandwidth'
+    )
+    target.add_argument('--convolutions', action='store_true', help='time 3x3 convolutions on a CPU')
     parser.add_argument(
         '--models',
         nargs='+',
-        help=f'of {", ".join(KINDS)}, each with any of {", ".join("+" + o for o in OPTIONS)}; '
-        'stock, stock+channels_last and naive+channels_last are added',
+        help=f'any of {", ".join(KINDS)}, each followed by any of {", ".join("+" + o for o in OPTIONS)}; '
+        'stock, stock+channels_last and naive+channels_last are always added',
     )
     parser.add_argument('--modes', nargs='+', choices=MODES, help='what to measure')
-    parser.add_argument('--sizes', nargs='*', type=image_size, default=[(320, 480)], help='HEIGHTxWIDTH')
     parser.add_argument(
-        '--changing', type=image_size, metavar='SIZE', help='also another size each round, at most SIZE'
+        '--sizes',
+        nargs='*',
+        metavar='HEIGHTxWIDTH',
+        type=parse_image_size,
+        default=[(320, 480)],
+        help='image sizes',
     )
-    parser.add_argument('--batches', nargs='+', type=count, default=[2], help='images in a batch')
-    parser.add_argument('--depth', type=int, choices=(18, 34, 50, 101, 152), default=50, help='of backbones')
-    parser.add_argument('--frozen-stages', type=int, choices=range(-1, 5), default=1, help='of backbones')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=SpaceKeepingDictAction, help='override parts of CONFIG'
+        '--changing',
+        type=parse_image_size,
+        metavar='HEIGHTxWIDTH',
+        help='add a case in which the image size changes every round, up to this size',
     )
-    parser.add_argument('--repeats', type=count, default=10, help='rounds that count')
-    parser.add_argument('--warmup', type=count, default=2, help='rounds before them')
-    parser.add_argument('--threads', type=count, help='threads of torch on the CPU')
+    parser.add_argument('--batches', nargs='+', type=parse_count, default=[2], help='batch sizes')
+    parser.add_argument(
+        '--depth', type=int, choices=(18, 34, 50, 101, 152), default=50, help='depth of the backbones'
+    )
+    parser.add_argument(
+        '--frozen-stages', type=int, choices=range(-1, 5), default=1, help='frozen stages of the backbones'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=SpaceKeepingDictAction, help='override entries of CONFIG'
+    )
+    parser.add_argument('--repeats', type=parse_count, default=10, help='measured rounds')
+    parser.add_argument('--warmup', type=parse_count, default=2, help='warm-up rounds before them')
+    parser.add_argument('--threads', type=parse_count, help='CPU threads of torch')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument('--out', metavar='FILE', help='JSON file for the results')
-    parser.add_argument('--plot', metavar='FILE', help='picture of cost and ratios against image size')
-    parser.add_argument('--overwrite', action='store_true', help='replace existing files')
+    parser.add_argument('--plot', metavar='FILE', help='plot of cost and ratios over image size')
+    parser.add_argument('--overwrite', action='store_true', help='overwrite existing files')
     args = parser.parse_args(argv)
     if not args.sizes and (args.loading or not args.changing):
-        parser.error('--sizes: give a size such as 320x480; only with --changing may there be none')
+        parser.error('--sizes: give a size such as 320x480; it may only be empty with --changing')
     if args.profile and (args.changing or args.device != 'cpu'):
-        parser.error('--profile takes no --changing and runs on a CPU')
+        parser.error('--profile runs on a CPU and does not accept --changing')
     if (args.tail or args.convolutions) and (args.models or args.modes or args.changing or args.plot):
-        parser.error('--tail and --convolutions take no --models, --modes, --changing or --plot')
+        parser.error('--tail and --convolutions do not accept --models, --modes, --changing or --plot')
     return args
 
 
 def measure(args):
     if args.loading:
-        found = measure_loading(args.loading, args.cfg_options, args.repeats, args.warmup, args.sizes[0][0])
-        return dict(loading=found)
+        height, _ = args.sizes[0]
+        return dict(
+            loading=measure_loading(args.loading, args.cfg_options, args.repeats, args.warmup, height)
+        )
     modes = args.modes or (MODES[:2] if args.detector or args.profile else MODES)
     cases = Cases(args.sizes, args.batches, args.changing, modes, args.repeats, args.warmup)
     if args.tail:
@@ -107,14 +125,14 @@ def measure(args):
     if args.detector:
         names = args.models or ['naive', 'ours']
         return benchmark_detectors(args.detector, names, cases, args.cfg_options, args.device, print)
-    names = args.models or [name for name in MODELS_COMPARED if available(name)]
+    names = args.models or [name for name in MODELS_COMPARED if is_available(name)]
     return benchmark_backbones(names, cases, args.depth, args.frozen_stages, args.device, print)
 
 
-def text_of(found):
-    if 'loading' in found:
-        return loading_text(found['loading'])
-    return profile_text(found['profiles']) if 'profiles' in found else report_text(found['results'])
+def results_text(content):
+    if 'loading' in content:
+        return loading_text(content['loading'])
+    return profile_text(content['profiles']) if 'profiles' in content else report_text(content['results'])
 
 
 def main(argv=None):
@@ -122,19 +140,19 @@ def main(argv=None):
     if args.threads:
         torch.set_num_threads(args.threads)
     with user_errors():
-        for target in filter(None, (args.out, args.plot)):
-            check_target(target, args.overwrite)
-            check_machine(target)
+        for path in filter(None, (args.out, args.plot)):
+            check_target(path, args.overwrite)
+            check_machine(path)
         if args.device == 'cuda' and not torch.cuda.is_available():
-            raise ValueError('--device cuda: torch sees no CUDA device here')
+            raise ValueError('--device cuda: torch finds no CUDA device')
         facts = dict(command=command(), machine=machine(args.device))
-        found = measure(args)
-    print(text_of(found))
+        content = measure(args)
+    print(results_text(content))
     if args.out:
-        Path(args.out).write_text(json.dumps({**facts, 'settings': vars(args), **found}, indent=1) + '\n')
+        Path(args.out).write_text(json.dumps({**facts, 'settings': vars(args), **content}, indent=1) + '\n')
     if args.plot and not args.loading:
         draw, key = (plot_profile, 'profiles') if args.profile else (plot_results, 'results')
-        draw(found[key], args.plot, facts['machine']['processor'])
+        draw(content[key], args.plot, facts['machine']['processor'])
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Time COCO evaluation on its backends: tools/benchmark_coco_eval.py --out coco_eval.json"""
+"""Time the COCO evaluation backends: tools/benchmark_coco_eval.py --out coco_eval.json"""
 
 import argparse
 import json
@@ -13,13 +13,15 @@ from eca_mmdet.checkpoints.io import check_target
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description='Time COCO evaluation on pycocotools and what replaces it.')
-    parser.add_argument('--images', type=int, default=5000, help='images of random ground truth')
-    parser.add_argument('--detections', type=float, default=4.0, help='detections for each annotation')
-    parser.add_argument('--repeats', type=int, default=3, help='rounds that count')
-    parser.add_argument('--warmup', type=int, default=1, help='rounds before them')
+    parser = argparse.ArgumentParser(
+        description='Time COCO evaluation with pycocotools and its replacements.'
+    )
+    parser.add_argument('--images', type=int, default=5000, help='images in the random ground truth')
+    parser.add_argument('--detections', type=float, default=4.0, help='detections per annotation')
+    parser.add_argument('--repeats', type=int, default=3, help='measured rounds')
+    parser.add_argument('--warmup', type=int, default=1, help='warm-up rounds before them')
     parser.add_argument('--out', metavar='FILE', help='JSON file for the results')
-    parser.add_argument('--overwrite', action='store_true', help='replace an existing FILE')
+    parser.add_argument('--overwrite', action='store_true', help='overwrite an existing FILE')
     args = parser.parse_args(argv)
     if args.images < 1 or args.repeats < 1 or args.detections <= 0:
         parser.error('--images, --repeats and --detections must be positive')
@@ -31,12 +33,12 @@ def main(argv=None):
     with user_errors():
         if args.out:
             check_target(args.out, args.overwrite)
-    MMLogger.get_current_instance().setLevel('WARNING')  # mmdet tells of every evaluation
+    MMLogger.get_current_instance().setLevel('WARNING')  # mmdet logs every evaluation
     facts = dict(command=command(), machine=machine())
-    found = benchmark_coco_eval(args.images, args.detections, args.repeats, args.warmup, log=print)
-    print(coco_eval_text(found))
+    results = benchmark_coco_eval(args.images, args.detections, args.repeats, args.warmup, log=print)
+    print(coco_eval_text(results))
     if args.out:
-        Path(args.out).write_text(json.dumps({**facts, **found}, indent=1) + '\n')
+        Path(args.out).write_text(json.dumps({**facts, **results}, indent=1) + '\n')
 
 
 if __name__ == '__main__':

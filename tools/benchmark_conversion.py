@@ -1,4 +1,4 @@
-"""Time and memory of the converter on a large file: tools/benchmark_conversion.py --out conversion.json"""
+"""Measure time and memory of converting a checkpoint: tools/benchmark_conversion.py --out conversion.json"""
 
 import argparse
 import json
@@ -13,10 +13,12 @@ from eca_mmdet.checkpoints.io import check_target
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description='Time and memory of converting a checkpoint file.')
-    parser.add_argument('--network', default='ecaresnet269d', choices=VARIANTS, help='whose size it has')
+    parser = argparse.ArgumentParser(description='Measure the time and memory of converting a checkpoint.')
+    parser.add_argument(
+        '--network', default='ecaresnet269d', choices=VARIANTS, help='network of the checkpoint'
+    )
     parser.add_argument('--out', metavar='FILE', help='JSON file for the results')
-    parser.add_argument('--overwrite', action='store_true', help='replace an existing FILE')
+    parser.add_argument('--overwrite', action='store_true', help='overwrite an existing FILE')
     args = parser.parse_args(argv)
     with user_errors():
         if args.out:

@@ -1,4 +1,4 @@
-"""Draw the project's own COCO-format data set: tools/make_shapes.py data/shapes"""
+"""Draw a small COCO-format dataset of shapes: tools/make_shapes.py data/shapes"""
 
 import argparse
 
@@ -7,15 +7,17 @@ from eca_mmdet.datasets import make_shapes
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description='Draw a small COCO-format instance data set.')
-    parser.add_argument('root', help='folder to make')
+    parser = argparse.ArgumentParser(
+        description='Draw a small COCO-format dataset for instance segmentation.'
+    )
+    parser.add_argument('root', help='folder to create')
     parser.add_argument('--train', type=int, default=600, help='training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=100, help='validation images (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=160, help='height and width (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--size', type=int, default=160, help='image height and width (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
     with user_errors():
         root = make_shapes(**vars(parser.parse_args(argv)))
-        print(f'data set in {root}')
+        print(f'dataset written to {root}')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""COCO annotations for the Data Science Bowl 2018 nuclei: tools/nuclei_to_coco.py stage1_train data/nuclei"""
+"""Convert the Data Science Bowl 2018 nuclei to COCO: tools/nuclei_to_coco.py stage1_train data/nuclei"""
 
 import argparse
 
@@ -7,11 +7,11 @@ from eca_mmdet.datasets import convert_nuclei
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description='Make a COCO-format data set from stage1_train.')
+    parser = argparse.ArgumentParser(description='Convert the stage1_train folder to a COCO-format dataset.')
     parser.add_argument('src', help='the unpacked stage1_train folder')
-    parser.add_argument('dst', help='folder to make, such as data/nuclei')
+    parser.add_argument('dst', help='folder to create, such as data/nuclei')
     parser.add_argument('--val', type=int, default=120, help='validation images (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='seed of the split')
+    parser.add_argument('--seed', type=int, default=0, help='random seed of the train/validation split')
     with user_errors():
         convert_nuclei(**vars(parser.parse_args(argv)))
 

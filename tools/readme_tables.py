@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/performance.md from configs and docs/benchmarks, or check them."""
+"""Generate the tables in README.md and docs/performance.md from configs and docs/benchmarks."""
 
 import argparse
 import json
@@ -8,67 +8,69 @@ from pathlib import Path
 
 import yaml
 from benchmarks.cases import size_text
-from benchmarks.machine_report import figure_text
+from benchmarks.machine_report import measurement_text
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def models():
-    """Rows of the configs with published results."""
+    """Yield the table of configs with published results."""
     yield '| config | box AP (published) | mask AP (published) |'
     yield '|---|---|---|'
     for model in yaml.safe_load((ROOT / 'configs/metafile.yml').read_text())['Models']:
-        figures = {}
+        metrics = {}
         for result in model['Results']:
-            figures.update(result['Metrics'])
-        if figures:
-            box, mask = figures['box AP'], figures.get('mask AP', '-')
+            metrics.update(result['Metrics'])
+        if metrics:
+            box, mask = metrics['box AP'], metrics.get('mask AP', '-')
             yield f'| [{model["Name"]}]({model["Config"]}) | {box} | {mask} |'
 
 
 def checkpoints():
-    """Rows of every released checkpoint."""
+    """Yield the table of released checkpoints."""
     yield '| checkpoint | source | convert to | config |'
     yield '|---|---|---|---|'
     for group in yaml.safe_load((ROOT / 'configs/checkpoints.yml').read_text()):
         for file, (target, config) in group['files'].items():
-            place = f'`configs/{config}`' if config else '`VARIANTS` of `eca_mmdet.backbones`'
-            yield f'| `{file}` | {group["source"]} | `{target}` | {place} |'
+            used_by = f'`configs/{config}`' if config else '`VARIANTS` of `eca_mmdet.backbones`'
+            yield f'| `{file}` | {group["source"]} | `{target}` | {used_by} |'
 
 
 def speed():
-    """A table of ratios, with command and machine, for every result of tools/benchmark.py."""
+    """Yield one table of ratios, with command and machine, per result file of tools/benchmark.py."""
     for file in sorted((ROOT / 'docs/benchmarks').glob('*_cpu_*.json')):
-        found = json.loads(file.read_text())
-        machine, cells = found['machine'], {}
-        for r in found['results']:
+        content = json.loads(file.read_text())
+        machine, cells = content['machine'], {}
+        for r in content['results']:
             case = f'{r["mode"]}, {size_text(r)}, batch {r["batch"]}'
             cells.setdefault(case, {})[r['model']] = speed_cell(r)
-        sets = ', '.join(name for name, there in machine.get('instruction_sets', {}).items() if there)
-        yield f'`{found["command"]}` on {machine["processor"]}{f" ({sets})" if sets else ""},'
+        sets = ', '.join(
+            name for name, is_present in machine.get('instruction_sets', {}).items() if is_present
+        )
+        yield f'`{content["command"]}` on {machine["processor"]}{f" ({sets})" if sets else ""},'
         yield f'{machine["threads"]} threads, eca_mmdet {machine["eca_mmdet"]}, `{file.name}`:'
         yield ''
         yield f'| model | {" | ".join(cells)} |'
         yield '|---|' + '---|' * len(cells)
-        for model in dict.fromkeys(r['model'] for r in found['results']):
+        for model in dict.fromkeys(r['model'] for r in content['results']):
             yield f'| {model} | {" | ".join(row.get(model, "-") for row in cells.values())} |'
         yield ''
 
 
 def speed_cell(record):
-    """Ratio to stock, its quartiles, the figure itself, and the ratio to the best stock model."""
+    """Format the ratio to stock with quartiles, the measurement, and the ratio to the best stock model."""
     ratio = record['ratio']
-    text = f'**{ratio["median"]:.2f}** ({ratio["q1"]:.2f} to {ratio["q3"]:.2f}), {figure_text(record)}'
+    text = f'**{ratio["median"]:.2f}** ({ratio["q1"]:.2f} to {ratio["q3"]:.2f}), {measurement_text(record)}'
     best = record.get('best_stock')
     return f'{text}; {best["median"]:.2f} of {best["model"]}' if best else text
 
 
 def profiles():
-    """Milliseconds of a step by kind of operation, for every result of tools/benchmark.py --profile."""
+    """Yield the milliseconds per group of operations for each result of tools/benchmark.py --profile."""
     for file in sorted((ROOT / 'docs/benchmarks').glob('profile_*.json')):
-        found = json.loads(file.read_text())
-        records, machine = found['profiles'], found['machine']
-        yield f'`{found["command"]}` on {machine["processor"]},'
+        content = json.loads(file.read_text())
+        records, machine = content['profiles'], content['machine']
+        yield f'`{content["command"]}` on {machine["processor"]},'
         yield f'{machine["threads"]} threads, `{file.name}`, in ms:'
         yield ''
         yield '| operations | ' + ' | '.join(f'{r["model"]}, {r["mode"]}' for r in records) + ' |'
@@ -83,7 +85,11 @@ PAGES = {'README.md': (models, checkpoints), 'docs/performance.md': (speed, prof
 
 
 def render(text: str, page: str = 'README.md') -> str:
-    """Return a page's text with every marked table made anew."""
+    """Replace every marked table of a page by its current content.
+
+    Raises:
+        ValueError: If a marker is missing or appears more than once.
+    """
     for rows in PAGES[page]:
         name = rows.__name__
         table = f'<!-- {name} -->\n' + '\n'.join(rows()) + f'\n<!-- end of {name} -->'
@@ -92,23 +98,23 @@ def render(text: str, page: str = 'README.md') -> str:
         )
         if count != 1:
             raise ValueError(
-                f'{page} must have one place <!-- {name} --> ... <!-- end of {name} -->, has {count}'
+                f'{page} has {count} places marked <!-- {name} --> ... <!-- end of {name} -->, expected 1'
             )
     return text
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        description='Write the tables of README.md and docs/performance.md from configs and docs/benchmarks.'
+        description='Generate the tables in README.md and docs/performance.md from configs and docs/benchmarks.'
     )
-    parser.add_argument('--check', action='store_true', help='change nothing; fail if a page is out of date')
+    parser.add_argument('--check', action='store_true', help='only check: fail if a page is out of date')
     args = parser.parse_args(argv)
     for page in PAGES:
         path = ROOT / page
         old = path.read_text()
         new = render(old, page)
         if args.check and new != old:
-            sys.exit(f'{page} is out of date: run python tools/readme_tables.py')
+            sys.exit(f'{page} is out of date. Update it:\n  python tools/readme_tables.py')
         if new != old:
             path.write_text(new)
 

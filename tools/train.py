@@ -22,22 +22,24 @@ from eca_mmdet.engine import NonFiniteLossError
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description='Train a detector.')
     parser.add_argument('config', help='config file, or eca_mmdet::NAME.py')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/NAME)')
+    parser.add_argument(
+        '--work-dir', help='work directory for logs and checkpoints (default: work_dirs/NAME)'
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CKPT',
-        help='go on from CKPT, or from the last checkpoint of the work folder',
+        help='resume from CKPT, or from the last checkpoint in the work directory',
     )
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision, on a CPU in bfloat16')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 on a CPU)')
     parser.add_argument(
         '--no-auto-scale-lr',
         action='store_true',
-        help='use the learning rate as it stands in the config, whatever the batch size',
+        help='do not scale the learning rate of the config with the batch size',
     )
     parser.add_argument(
-        '--seed', type=int, help='seed of all random numbers; a resumed run keeps that of its checkpoint'
+        '--seed', type=int, help='random seed; a resumed run keeps the seed of its checkpoint'
     )
     add_run_options(parser)
     return parser.parse_args(argv)

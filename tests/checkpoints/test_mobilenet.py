@@ -75,7 +75,7 @@ def test_convert__takes_other_sizes_from_the_file():
 
 
 def test_convert__reads_the_flat_layout():
-    """The same random weights under both layouts' names become the same backbone."""
+    """The same random weights under the names of both variants become the same backbone."""
     nested = convert_official_mobilenet(official_state_dict(prefix='')).state_dict
     flat = official_state_dict(prefix='', flat=True)
     flat['classifier.weight'] = flat.pop('classifier.1.weight')
@@ -127,7 +127,7 @@ def test_convert__takes_the_backbone_where_openmmlab_has_it(prefix, beside, sour
     assert_same_tensors(conversion.state_dict, weights)
 
 
-def test_recognise__takes_both_layouts_with_and_without_prefix():
+def test_recognise__takes_both_variants_with_and_without_prefix():
     for flat in (False, True):
         for prefix in ('', 'module.'):
             assert recognise_official_mobilenet(official_state_dict(prefix=prefix, flat=flat))

@@ -274,5 +274,5 @@ def test_demo__fails_below_the_wanted_ap(in_tmp, monkeypatch, capsys):
         return 1.0
 
     monkeypatch.setattr(demo, 'run', fake_run)
-    with pytest.raises(SystemExit, match='expected at least 0.55 for both'):
+    with pytest.raises(SystemExit, match='both APs must be at least 0.55'):
         demo.main([])
