@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/performance.md from configs and docs/benchmarks, or check them."""
+"""Write the tables of README.md, docs/checkpoints.md and docs/performance.md, or check them."""
 
 import argparse
 import json
@@ -28,12 +28,20 @@ def models():
 
 def checkpoints():
     """Rows of every released checkpoint."""
-    yield '| checkpoint | source | convert to | config |'
-    yield '|---|---|---|---|'
+    yield '| checkpoint | source | download | convert to | config |'
+    yield '|---|---|---|---|---|'
     for group in yaml.safe_load((ROOT / 'configs/checkpoints.yml').read_text()):
         for file, (target, config) in group['files'].items():
             place = f'`configs/{config}`' if config else '`VARIANTS` of `eca_mmdet.backbones`'
-            yield f'| `{file}` | {group["source"]} | `{target}` | {place} |'
+            links = download_links(**group['downloads'][file])
+            yield f'| `{file}` | {group["source"]} | {links} | `{target}` | {place} |'
+
+
+def download_links(drive='', baidu='', code='', hub=()):
+    """Links to a checkpoint on Google Drive, Baidu (with its extract code) and the Hugging Face hub."""
+    links = [f'[Google Drive](https://drive.google.com/uc?id={drive})'] if drive else []
+    links += [f'[Baidu](https://pan.baidu.com/s/{baidu}) (code {code})'] if baidu else []
+    return ', '.join([*links, *(f'[{name}](https://huggingface.co/timm/{name})' for name in hub)])
 
 
 def speed():
@@ -79,7 +87,11 @@ def profiles():
         yield ''
 
 
-PAGES = {'README.md': (models, checkpoints), 'docs/performance.md': (speed, profiles)}
+PAGES = {
+    'README.md': (models,),
+    'docs/checkpoints.md': (checkpoints,),
+    'docs/performance.md': (speed, profiles),
+}
 
 
 def render(text: str, page: str = 'README.md') -> str:
@@ -99,7 +111,7 @@ def render(text: str, page: str = 'README.md') -> str:
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        description='Write the tables of README.md and docs/performance.md from configs and docs/benchmarks.'
+        description=f'Write the tables of {", ".join(PAGES)} from configs and docs/benchmarks.'
     )
     parser.add_argument('--check', action='store_true', help='change nothing; fail if a page is out of date')
     args = parser.parse_args(argv)
