@@ -1,4 +1,4 @@
-"""Generate the tables in README.md and docs/performance.md from configs and docs/benchmarks."""
+"""Generate the tables in README.md, docs/checkpoints.md and docs/performance.md from configs and results."""
 
 import argparse
 import json
@@ -28,12 +28,20 @@ def models():
 
 def checkpoints():
     """Yield the table of released checkpoints."""
-    yield '| checkpoint | source | convert to | config |'
-    yield '|---|---|---|---|'
+    yield '| checkpoint | source | download | convert to | config |'
+    yield '|---|---|---|---|---|'
     for group in yaml.safe_load((ROOT / 'configs/checkpoints.yml').read_text()):
         for file, (target, config) in group['files'].items():
-            used_by = f'`configs/{config}`' if config else '`VARIANTS` of `eca_mmdet.backbones`'
-            yield f'| `{file}` | {group["source"]} | `{target}` | {used_by} |'
+            place = f'`configs/{config}`' if config else '`VARIANTS` of `eca_mmdet.backbones`'
+            links = download_links(**group['downloads'][file])
+            yield f'| `{file}` | {group["source"]} | {links} | `{target}` | {place} |'
+
+
+def download_links(drive='', baidu='', code='', hub=()):
+    """Return links to a checkpoint on Google Drive, Baidu (with its extract code) and the Hugging Face hub."""
+    links = [f'[Google Drive](https://drive.google.com/uc?id={drive})'] if drive else []
+    links += [f'[Baidu](https://pan.baidu.com/s/{baidu}) (code {code})'] if baidu else []
+    return ', '.join([*links, *(f'[{name}](https://huggingface.co/timm/{name})' for name in hub)])
 
 
 def speed():
@@ -81,7 +89,11 @@ def profiles():
         yield ''
 
 
-PAGES = {'README.md': (models, checkpoints), 'docs/performance.md': (speed, profiles)}
+PAGES = {
+    'README.md': (models,),
+    'docs/checkpoints.md': (checkpoints,),
+    'docs/performance.md': (speed, profiles),
+}
 
 
 def render(text: str, page: str = 'README.md') -> str:
@@ -105,7 +117,7 @@ def render(text: str, page: str = 'README.md') -> str:
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        description='Generate the tables in README.md and docs/performance.md from configs and docs/benchmarks.'
+        description=f'Generate the tables in {", ".join(PAGES)} from configs and docs/benchmarks.'
     )
     parser.add_argument('--check', action='store_true', help='only check: fail if a page is out of date')
     args = parser.parse_args(argv)

@@ -75,7 +75,7 @@ class ECAMobileNetV2(CheckedWeights, MobileNetV2):
         ValueError: If an argument is not one of the allowed forms, or a checkpoint with other
             sizes is loaded.
 
-    Example:
+    Examples:
         >>> backbone = ECAMobileNetV2()
         >>> [tuple(f.shape) for f in backbone(torch.rand(1, 3, 64, 64))]
         [(1, 24, 16, 16), (1, 32, 8, 8), (1, 96, 4, 4), (1, 1280, 2, 2)]

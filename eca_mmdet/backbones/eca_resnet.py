@@ -112,7 +112,7 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         ValueError: If another argument is not one of the allowed forms, or a
             checkpoint with other sizes or another attention is loaded.
 
-    Example:
+    Examples:
         >>> backbone = ECAResNet(depth=50)
         >>> [tuple(f.shape) for f in backbone(torch.rand(1, 3, 64, 64))]
         [(1, 256, 16, 16), (1, 512, 8, 8), (1, 1024, 4, 4), (1, 2048, 2, 2)]

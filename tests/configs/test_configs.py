@@ -126,7 +126,7 @@ def test_model_index__describes_every_1x_config(name):
     assert model['Config'] == f'configs/{name}'
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/performance.md'])
+@pytest.mark.parametrize('page', ['README.md', 'docs/checkpoints.md', 'docs/performance.md'])
 def test_pages__have_the_tables_of_the_files_that_they_are_made_from(page):
     text = (ROOT.parent / page).read_text()
     assert load_tool('readme_tables').render(text, page) == text
