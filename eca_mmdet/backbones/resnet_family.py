@@ -69,7 +69,7 @@ SOURCES = (
     _mmpretrain(has=(_POOL, _FIRST_POOL)),
     _mmpretrain(has=(_POOL,), lacks=(_FIRST_POOL,), extra=_FIRST_DOWNSAMPLE),
     SourceFormat('mmdet', 'mmdet backbone', ('conv1.weight', _ECA), classifier=False),
-    SourceFormat('mmdet', 'mmdet backbone', ('stem.0.weight',)),
+    SourceFormat('mmdet', 'mmdet backbone', ('stem.0.weight', 'layer1.*')),
 )
 
 
