@@ -89,8 +89,8 @@ def prepare_evaluation(
     if out and out.endswith('.pkl'):
         if is_custom(cfg.test_evaluator):
             raise ValueError(
-                f'--out {out}: the evaluator {cfg.test_evaluator["type"]} cannot write predictions. Remove the '
-                'option, or name a .json file'
+                f'--out {out}: the evaluator {cfg.test_evaluator["type"]} cannot write predictions. '
+                'Remove the option, or name a .json file'
             )
         # Runs first, so that predictions are kept if a metric fails.
         cfg.test_evaluator.insert(0, dict(type='mmdet.DumpDetResults', out_file_path=out))
