@@ -44,29 +44,18 @@ def _cuda_facts() -> List[Fact]:
     if not torch.cuda.is_available():
         return [Fact('CUDA', 'no GPU found, everything runs on the CPU')]
     facts = []
+    supported = torch.cuda.get_arch_list()
     for index in range(torch.cuda.device_count()):
         major, minor = torch.cuda.get_device_capability(index)
         name = torch.cuda.get_device_name(index)
-        is_supported = any(arch.startswith(f'sm_{major}') for arch in torch.cuda.get_arch_list())
-        facts.append(
-            Fact(
-                f'GPU {index}',
-                f'{name}, compute capability {major}.{minor}, torch for CUDA {torch.version.cuda}',
-                ''
-                if is_supported
-                else f'install torch for sm_{major}{minor}, this one supports {torch.cuda.get_arch_list()}',
-            )
-        )
+        found = f'{name}, compute capability {major}.{minor}, torch for CUDA {torch.version.cuda}'
+        is_supported = any(arch.startswith(f'sm_{major}') for arch in supported)
+        remedy = f'install torch for sm_{major}{minor}, this one supports {supported}'
+        facts.append(Fact(f'GPU {index}', found, '' if is_supported else remedy))
     compiled = get_compiling_cuda_version()
-    facts.append(
-        Fact(
-            "mmcv's CUDA operators",
-            f'compiled with CUDA {compiled}',
-            operators_remedy().replace('MMCV_WITH_OPS', 'FORCE_CUDA=1 MMCV_WITH_OPS')
-            if compiled == 'not available'
-            else '',
-        )
-    )
+    remedy = operators_remedy().replace('MMCV_WITH_OPS', 'FORCE_CUDA=1 MMCV_WITH_OPS')
+    found = f'compiled with CUDA {compiled}'
+    facts.append(Fact("mmcv's CUDA operators", found, remedy if compiled == 'not available' else ''))
     return facts
 
 

@@ -12,8 +12,7 @@ pixels in the decoding. RoIAlign, level choice and NMS ignore the ``+ 1``.
 These differences from mmdet 1.x remain:
 
 - If an image was resized by a factor ``s``, boxes are smaller by ``1 - 1 / s`` pixels. mmdet 1.x scales the
-last
-  pixel and adds 1 afterwards, mmdet 3.x scales the edge.
+  last pixel and adds 1 afterwards, mmdet 3.x scales the edge.
 - Masks are pasted into the image with the interpolation of mmdet 3.x.
 - RetinaNet keeps the best 1000 pairs of anchor and class per level. mmdet 1.x keeps all classes of the best
   1000 anchors.

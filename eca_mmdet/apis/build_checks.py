@@ -68,7 +68,7 @@ def check_parts(cfg: Config, mode: str) -> None:
         for key, node in _iter_items(cfg.get(name) or {}):
             if isinstance(node, dict):
                 cls = _check_arguments(HOOKS, node, f'{name}.{key}')
-                if mode == 'train' and isinstance(cls, type) and issubclass(cls, CheckpointHook):
+                if mode == 'train' and cls is CheckpointHook:
                     _check_interval(node, f'{name}.{key}')
     if mode == 'train':
         _check_schedule(cfg)

@@ -80,7 +80,7 @@ def check_train_cfg(model: Optional[nn.Module]) -> None:
         raise ValueError(
             f'model.train_cfg is {getattr(model, "train_cfg", None)}, but {type(model).__name__} needs the '
             'assigners and samplers in it for training. Remove the option, or inherit train_cfg from a base '
-            'config such as mmdet::_base_/models/retinanet_r50_fpn.py'
+            'config in mmdet::_base_/models/'
         )
 
 

@@ -26,7 +26,7 @@ from mmengine.logging import MMLogger
 from ..environment import installed
 from .coco_options import ITEMS, PROPOSAL_ITEMS, check_options, resolve_backend
 from .hotcoco_eval import HotcocoEval
-from .per_class import class_stats, class_table, unique_names
+from .per_class import class_stats, class_table, unique_category_names
 
 
 @METRICS.register_module()
@@ -174,7 +174,7 @@ class FastCocoMetric(CocoMetric):
         return evaluator(self._coco_api, self._coco_api.loadRes(detections), kind)
 
     def _per_class(self, evaluation: COCOeval) -> Dict[str, float]:
-        names = unique_names(self._coco_api.load_cats(self.cat_ids))
+        names = unique_category_names(self._coco_api.load_cats(self.cat_ids))
         rows = {name: class_stats(evaluation, key)[:6] for name, key in zip(names, self.cat_ids)}
         MMLogger.get_current_instance().info('\n' + class_table(rows))
         return {f'{name}_precision': round(row[0], 3) for name, row in rows.items()}

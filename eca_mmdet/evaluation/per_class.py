@@ -31,7 +31,7 @@ def class_stats(evaluation: COCOeval, category_id: Any) -> np.ndarray:
     return np.where(single_class.stats < 0, np.nan, single_class.stats)
 
 
-def unique_names(categories: List[dict]) -> List[str]:
+def unique_category_names(categories: List[dict]) -> List[str]:
     """Return the category names, with the id appended where several categories share a name."""
     count = Counter(category['name'] for category in categories)
     return [

@@ -139,7 +139,7 @@ def test_wrong_option_of_an_evaluator__exits_with_2(run, coco, capsys):
 
 def test_option_that_the_runner_rejects__exits_with_2(run, coco, capsys):
     with pytest.raises(SystemExit) as exit_:
-        run(coco(), log_level='FOO')
+        run(coco(), **{'visualizer.type': 'FOO'})
     assert exit_.value.code == 2
     assert 'error: the run cannot be set up: KeyError: FOO' in capsys.readouterr().err
 

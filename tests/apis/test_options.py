@@ -89,14 +89,14 @@ def test_amp_on_gpu__accepts_a_wrapper_without_type(in_tmp, on_gpu):
 
 
 @pytest.mark.parametrize(
-    ('old', 'new', 'named'),
+    ('old', 'new', 'found'),
     [
         ("type='OptimWrapper',", "type='ApexOptimWrapper', opt_level='O1',", 'ApexOptimWrapper'),
         ("type='OptimWrapper',\n    optimizer=", 'constructor="Mine",\n    generator=', 'several optimizers'),
     ],
 )
-def test_amp_on_gpu__does_not_replace_a_custom_wrapper(in_tmp, on_gpu, old, new, named):
-    with pytest.raises(ValueError, match=f'--amp needs an optim_wrapper .*{named}. Remove --amp'):
+def test_amp_on_gpu__does_not_replace_a_custom_wrapper(in_tmp, on_gpu, old, new, found):
+    with pytest.raises(ValueError, match=f'--amp needs an optim_wrapper .*{found}. Remove --amp'):
         config(in_tmp, '--amp', text=CONFIG.replace(old, new))
 
 

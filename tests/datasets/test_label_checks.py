@@ -193,7 +193,7 @@ def name_lists(unique):
 
 
 @given(classes=name_lists(unique=True), found=name_lists(unique=False))
-def test_check_categories__passes_if_and_only_if_mmdet_uses_the_configured_labels(classes, found):
+def test_categories__pass_exactly_if_mmdet_gives_the_configured_labels(classes, found):
     try:
         check(classes, found, 'val_dataloader.dataset')
     except ValueError:

@@ -53,7 +53,7 @@ def test_conversion__with_the_same_seed_gives_the_same_split(published, tmp_path
 @pytest.mark.parametrize(
     ('change', 'error', 'message'),
     [
-        (dict(src='nothing'), FileNotFoundError, 'unpacked stage1_train'),
+        (dict(src='nothing'), FileNotFoundError, 'unpacked folder stage1_train'),
         (dict(val=4), ValueError, 'between 1 and 3 for 4 images'),
         (dict(dst='stage1_train/..'), FileExistsError, 'is not overwritten'),
     ],

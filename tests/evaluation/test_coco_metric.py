@@ -71,10 +71,10 @@ def test_result_files__equal_those_of_mmdet(data, hotcoco, tmp_path, format_only
 
 
 def test_missing_outfile_prefix__writes_no_result_file(data, hotcoco, monkeypatch):
-    def refuse(*args):
+    def fail(*args):
         raise OSError('a temporary folder was created')
 
-    monkeypatch.setattr(tempfile, 'mkdtemp', refuse)
+    monkeypatch.setattr(tempfile, 'mkdtemp', fail)
     assert evaluate(FastCocoMetric(data[0], backend='hotcoco'), *data[1:])
     with pytest.raises(OSError, match='a temporary folder was created'):
         evaluate(CocoMetric(data[0]), *data[1:])

@@ -1,3 +1,5 @@
+"""The overview of several images."""
+
 import cv2
 import numpy as np
 import pytest

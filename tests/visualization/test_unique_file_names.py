@@ -1,3 +1,5 @@
+"""File names of visualizations."""
+
 import os
 from pathlib import PurePath
 
