@@ -35,7 +35,7 @@ def parse_args(argv=None):
 
 
 def select_cases(args):
-    """Combine the requested strides, output sizes and sampling ratios; the defaults are those of ``CASES``."""
+    """Combine the requested strides, output sizes and sampling ratios; ``CASES`` has the defaults."""
     requested = (args.strides, args.output_sizes, args.sampling_ratios)
     values = [given or list(dict.fromkeys(default)) for given, default in zip(requested, zip(*CASES))]
     return [Case(*combination) for combination in product(*values)]

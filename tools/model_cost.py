@@ -80,7 +80,7 @@ def compare_published():
         from published import compare_all, comparison_text
     except ModuleNotFoundError:
         raise ValueError(
-            '--table needs a checkout of the repository: the published tables are not part of the installed package'
+            '--table needs a checkout of the repository: the installed package has no published tables'
         ) from None
     data = compare_all()
     return data, comparison_text(data)

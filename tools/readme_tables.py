@@ -104,9 +104,7 @@ def render(text: str, page: str = 'README.md') -> str:
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description='Generate the tables in README.md and docs/performance.md from configs and docs/benchmarks.'
-    )
+    parser = argparse.ArgumentParser(description='Generate the tables in README.md and docs/performance.md.')
     parser.add_argument('--check', action='store_true', help='only check: fail if a page is out of date')
     args = parser.parse_args(argv)
     for page in PAGES:
