@@ -1,4 +1,4 @@
-"""What a user can get wrong: tools/train.py and tools/test.py answer with one message and exit code 2."""
+"""User errors: tools/train.py and tools/test.py print one message and exit with code 2."""
 
 import re
 
@@ -11,7 +11,7 @@ CONFIG = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
 
 
 def message(tool, arguments, capsys):
-    """The message of a tool that refuses its arguments."""
+    """Run a tool with wrong arguments and return its error message."""
     with pytest.raises(SystemExit) as exit_:
         tool(arguments)
     assert exit_.value.code == 2
@@ -85,7 +85,7 @@ TRAIN_OPTIONS = [
 
 
 @pytest.mark.parametrize(('option', 'text'), OPTIONS + TRAIN_OPTIONS)
-def test_train__names_a_wrong_option(shapes, in_tmp, capsys, option, text):
+def test_train__names_the_wrong_option(shapes, in_tmp, capsys, option, text):
     given = [CONFIG, '--cfg-options', f'data_root={shapes}', option]
     check_text(message(train, given, capsys), text)
     assert list(in_tmp.iterdir()) == []
@@ -100,13 +100,13 @@ def test_train__names_a_wrong_option(shapes, in_tmp, capsys, option, text):
         ('runner_type=Foo', 'KeyError: .*Foo'),
     ],
 )
-def test_train__names_an_option_that_the_runner_refuses(shapes, in_tmp, capsys, option, text):
+def test_train__names_the_option_that_the_runner_rejects(shapes, in_tmp, capsys, option, text):
     given = [CONFIG, '--cfg-options', f'data_root={shapes}', option]
     check_text(message(train, given, capsys), f'error: the run cannot be set up: {text}')
 
 
 @pytest.mark.parametrize(('option', 'text'), OPTIONS)
-def test_test__names_a_wrong_option(shapes, tmp_path, checkpoint, capsys, option, text):
+def test_test__names_the_wrong_option(shapes, tmp_path, checkpoint, capsys, option, text):
     given = [CONFIG, checkpoint, '--work-dir', str(tmp_path), '--cfg-options', f'data_root={shapes}', option]
     check_text(message(evaluate, given, capsys), text)
 
@@ -124,7 +124,7 @@ def test_test__names_a_wrong_option(shapes, tmp_path, checkpoint, capsys, option
     ],
 )
 @pytest.mark.parametrize('tool', ['train', 'test'])
-def test_config_that_cannot_be_run__is_named(tmp_path, checkpoint, capsys, tool, text, error):
+def test_unusable_config__is_named(tmp_path, checkpoint, capsys, tool, text, error):
     config = tmp_path / 'mine.py'
     config.write_text(text)
     given = [str(config), *([checkpoint] if tool == 'test' else [])]
@@ -135,7 +135,7 @@ def test_config_that_cannot_be_run__is_named(tmp_path, checkpoint, capsys, tool,
     'name', ['nowhere.py', 'eca_mmdet::nowhere.py', 'nowhere::nowhere.py', 'a folder', 'a.txt']
 )
 @pytest.mark.parametrize('tool', ['train', 'test'])
-def test_config_that_is_not_there__is_named(in_tmp, capsys, tool, name):
+def test_missing_config__is_named(in_tmp, capsys, tool, name):
     (in_tmp / 'a folder').mkdir()
     (in_tmp / 'a.txt').touch()
     given = [name, *(['x.pth'] if tool == 'test' else [])]
@@ -144,7 +144,7 @@ def test_config_that_is_not_there__is_named(in_tmp, capsys, tool, name):
 
 @pytest.mark.parametrize('tool', ['train', 'test'])
 @pytest.mark.parametrize('name', ['file', 'file/below', 'dangling', 'loop'])
-def test_work_dir_that_is_no_folder__is_named(shapes, tmp_path, checkpoint, capsys, tool, name):
+def test_work_dir_that_is_a_file__is_named(shapes, tmp_path, checkpoint, capsys, tool, name):
     (tmp_path / 'file').touch()
     (tmp_path / 'dangling').symlink_to(tmp_path / 'nowhere/below')
     (tmp_path / 'loop').symlink_to('loop')
@@ -155,13 +155,13 @@ def test_work_dir_that_is_no_folder__is_named(shapes, tmp_path, checkpoint, caps
     check_text(printed, 'error: .*work folder .*--work-dir')
 
 
-def test_work_dir_that_cannot_be_written__is_named(shapes, tmp_path, capsys, monkeypatch):
+def test_read_only_work_dir__is_named(shapes, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr('eca_mmdet.apis.build_checks.os.access', lambda path, mode: False)
     given = [CONFIG, '--work-dir', str(tmp_path / 'work'), '--cfg-options', f'data_root={shapes}']
     check_text(message(train, given, capsys), 'error: cannot write to the work folder .*--work-dir')
 
 
-def test_path_with_spaces__trains(shapes, tmp_path):
+def test_train__accepts_paths_with_spaces(shapes, tmp_path):
     root = tmp_path / 'my data, [all]'
     root.symlink_to(shapes)
     work = tmp_path / 'work dir'

@@ -121,5 +121,6 @@ def loading_text(record: Dict[str, Any]) -> str:
     iteration, wait = (record[key]['median'] * 1e3 for key in ('seconds', 'data_seconds'))
     return (
         f'{record["config"]}: batch {record["batch"]}, {record["workers"]} workers, '
-        f'{record["n"]} iterations of {iteration:.0f} ms, wait for data {wait:.1f} ms, {record["share"]:.1%} of the time'
+        f'{record["n"]} iterations of {iteration:.0f} ms, '
+        f'wait for data {wait:.1f} ms, {record["share"]:.1%} of the time'
     )
