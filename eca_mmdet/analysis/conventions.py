@@ -63,7 +63,8 @@ CONVENTIONS = {
     ),
     'mmdet1': Convention(
         'As mmdet 1.x: multiply-adds (transposed convolutions at output positions), one operation per '
-        f'element of a bias, ReLU or pooling, two per element of a batch norm; {BOXES} proposals, {MASKS} masks.',
+        f'element of a bias, ReLU or pooling, two per element of a batch norm; '
+        f'{BOXES} proposals, {MASKS} masks.',
         bias=1,
         batch_norm=2,
         relu=1,

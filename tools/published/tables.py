@@ -44,7 +44,7 @@ IMAGENET = PublishedTable(
     binary=True,
     note='Backbone and classifier with 1000 classes; M = 2^20, G = 2^30. thop 0.0.22 counts a ReLU module '
     'once even if a block uses it three times; here every use counts (0.1 % difference). The 57.41M of '
-    'ECA-Net152 is a misprint: it has 60,193,042 parameters, which are 57.4046 x 2^20.',
+    'ECA-Net152 cannot be derived from its 60,193,042 parameters, which are 57.4046 x 2^20.',
     rows=(
         Row('ECA-Net18', '11.15M', '1.70G', _resnet(18, '3577')),
         Row('ECA-Net34', '20.79M', '3.43G', _resnet(34, '3357')),
