@@ -4,7 +4,7 @@ _base_ = [
     './_base_/schedule_scratch.py',
     './_base_/default_runtime.py',
 ]
-# Nuclei are small, round and many: square anchors from 8 pixels on, and proposals for all of them.
+# Images have many small and round nuclei, so use square anchors of at least 8 pixels and more proposals.
 model = dict(
     rpn_head=dict(anchor_generator=dict(scales=[2, 3.2, 5], ratios=[1.0])),
     roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)),

@@ -12,7 +12,7 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint='weights/eca_resnet50_k3557.pth'),
     )
 )
-# Half of the other detectors' rate, as in mmdet's RetinaNet configs.
+# Half the learning rate of the other detectors, as in mmdet's RetinaNet configs.
 optim_wrapper = dict(optimizer=dict(lr=0.00125))
 val_evaluator = dict(type='FastCocoMetric')
 test_evaluator = val_evaluator

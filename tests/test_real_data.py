@@ -1,4 +1,4 @@
-"""Real COCO images through the released configs; skipped where the data is not there."""
+"""Train and evaluate released configs on real COCO images. Skipped if the data is missing."""
 
 import pytest
 from conftest import ROOT, load_tool
@@ -19,7 +19,7 @@ def test_coco_mini__trains_evaluates_and_resumes(coco_mini, tmp_path, detector):
     ]
     config = str(ROOT / f'configs/{detector}_ecanet50_fpn_1x.py')
     arguments = [config, '--work-dir', str(tmp_path), '--cfg-options', f'data_root={coco_mini}', *SMALL]
-    # Hardly trained detectors score nothing above the usual threshold.
+    # After so little training, all scores are below the usual threshold.
     scale.append(f'model.test_cfg.{"" if detector == "retinanet" else "rcnn."}score_thr=0.0')
     train = load_tool('train').main
     train([*arguments, *scale, 'train_cfg.max_epochs=1'])

@@ -38,7 +38,7 @@ def checkpoints():
 
 
 def download_links(drive='', baidu='', code='', hub=()):
-    """Return links to a checkpoint on Google Drive, Baidu (with its extract code) and the Hugging Face hub."""
+    """Return links to a checkpoint on Google Drive, Baidu (with extract code) and the Hugging Face hub."""
     links = [f'[Google Drive](https://drive.google.com/uc?id={drive})'] if drive else []
     links += [f'[Baidu](https://pan.baidu.com/s/{baidu}) (code {code})'] if baidu else []
     return ', '.join([*links, *(f'[{name}](https://huggingface.co/timm/{name})' for name in hub)])

@@ -1,9 +1,10 @@
-# Data Science Bowl 2018, stage 1 (CC0), as tools/nuclei_to_coco.py writes it.
+# Data Science Bowl 2018, stage 1 (CC0), converted by tools/nuclei_to_coco.py.
 _base_ = './shapes_instance.py'
 data_root = 'data/nuclei/'
 dataset = dict(metainfo=dict(classes=('nucleus',)), data_root=data_root)
 scale = (320, 320)
-test_scale = (416, 416)  # small nuclei are found better enlarged; training at this scale costs twice
+# Enlarging helps with small nuclei. Training at this scale would take twice as long.
+test_scale = (416, 416)
 train_dataloader = dict(
     dataset=dict(
         **dataset,

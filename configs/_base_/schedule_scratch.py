@@ -1,4 +1,4 @@
-# AdamW with a short warm-up and a cosine to zero.
+# AdamW with a short warm-up and cosine annealing to zero.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=9, val_interval=9)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

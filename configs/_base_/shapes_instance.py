@@ -1,4 +1,4 @@
-# The shapes that tools/make_shapes.py draws, in COCO's own layout.
+# The dataset of tools/make_shapes.py, with the folder structure of COCO.
 data_root = 'data/shapes/'
 dataset = dict(
     type='CocoDataset',

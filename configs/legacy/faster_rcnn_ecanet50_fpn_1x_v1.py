@@ -1,8 +1,8 @@
-# Boxes as in mmdet 1.x, for the released detector: see eca_mmdet/mmdet1_boxes.py.
-# (mmengine takes no package folder with a dot in its name, hence `_base_/..`.)
+# Config of the released mmdet 1.x detector, with the box conventions of eca_mmdet/mmdet1_boxes.py.
+# mmengine cannot resolve `mmdet::legacy_1.x/...`, because the folder name has a dot; `_base_/..` avoids this.
 _base_ = ['mmdet::_base_/../legacy_1.x/faster-rcnn_r50_fpn_1x_coco_v1.py', '../_base_/hooks.py']
 model = dict(
-    # No ImageNet weights were released with these sizes: start from the converted detector (load_from).
+    # No ImageNet weights with these kernel sizes were released. Use the converted detector (load_from).
     backbone=dict(type='ECAResNet', depth=50, eca_kernel_sizes='5555', init_cfg=None),
     rpn_head=dict(
         anchor_generator=dict(type='Legacy1xAnchorGenerator'),
@@ -13,7 +13,7 @@ model = dict(
         bbox_head=dict(bbox_coder=dict(type='Legacy1xBBoxCoder')),
     ),
 )
-# The rate for two images, as in ../_base_/schedule_1x.py; the detector was trained at 0.01 for eight.
+# As in ../_base_/schedule_1x.py, for two images. The detector was trained with 0.01 for eight images.
 optim_wrapper = dict(optimizer=dict(lr=0.0025))
 auto_scale_lr = dict(enable=True, base_batch_size=2)
 val_evaluator = dict(type='FastCocoMetric')

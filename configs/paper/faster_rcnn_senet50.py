@@ -1,5 +1,5 @@
-# An SE-ResNet-50 trained on ImageNet. The authors of ECA-Net published none; timm's seresnet50 converts and has
-# biases: --cfg-options model.backbone.attention.bias=True
+# Starts from an SE-ResNet-50 trained on ImageNet. The authors of ECA-Net released none. timm's seresnet50
+# converts and has biases: --cfg-options model.backbone.attention.bias=True
 _base_ = './faster_rcnn_ecanet50.py'
 model = dict(
     backbone=dict(

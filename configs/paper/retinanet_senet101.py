@@ -1,4 +1,4 @@
-# An SE-ResNet trained on ImageNet; the authors published none. One with biases: attention.bias=True.
+# Needs an SE-ResNet trained on ImageNet (the authors released none). If it has biases: attention.bias=True.
 _base_ = './retinanet_ecanet101.py'
 model = dict(
     backbone=dict(

@@ -1,5 +1,5 @@
-# Weights of a modern ImageNet recipe want AdamW in detection: optimizer, rate (0.0002 for 16 images) and
-# weight decay are those of mmdet's "ResNet strikes back" configs (arXiv 2110.00476).
+# Weights from a modern ImageNet recipe are fine-tuned with AdamW. Optimizer, weight decay and learning rate
+# (0.0002 for 16 images) are those of mmdet's "ResNet strikes back" configs (arXiv 2110.00476).
 _base_ = ['mmdet::resnet_strikes_back/faster-rcnn_r50-rsb-pre_fpn_1x_coco.py', '../_base_/hooks.py']
 model = dict(
     backbone=dict(

@@ -1,4 +1,4 @@
-"""What a model costs: parameters and multiply-adds, part by part."""
+"""Count the parameters and multiply-adds of each part of a model."""
 
 from .build import build_backbone, build_detector, find_variant, image_shape
 from .conventions import CONVENTIONS

@@ -1,4 +1,4 @@
-"""What the published tables count as an operation, and torch's counter told to do so."""
+"""Conventions for counting operations, and their formulas for torch's ``FlopCounterMode``."""
 
 from dataclasses import dataclass
 from math import prod
@@ -10,7 +10,7 @@ from torch.utils.flop_counter import flop_registry
 
 aten = torch.ops.aten
 BOXES, MASKS = 1000, 100
-"""Regions that a two-stage detector is counted with: those of mmdet's counting scripts since 1.x."""
+"""Number of RoIs that two-stage detectors are counted with, as in mmdet's scripts since 1.x."""
 
 _ELEMENTWISE = {
     'batch_norm': (aten._native_batch_norm_legit_no_training, aten.native_batch_norm),
@@ -26,17 +26,17 @@ _ELEMENTWISE = {
 
 @dataclass(frozen=True)
 class Convention:
-    """What is counted: one for a multiply-add of a convolution, and these.
+    """Number of operations per element. A multiply-add of a convolution always counts as one.
 
     Attributes:
-        note: The convention in a sentence, for the reader of a table.
-        linear: For a multiply-add of a linear layer.
-        bias: For an output element of a convolution with bias.
-        batch_norm: For an input element of a batch norm.
-        relu: For an input element of a ReLU or ReLU6.
-        pooling: For an input element of a pooling, ECA's global one included.
-        deconv_at_output: Count a transposed convolution at its output positions instead of its
-            input positions.
+        note: Description of the convention for the reader of a table.
+        linear: Operations per multiply-add of a linear layer.
+        bias: Operations per output element of a convolution with bias.
+        batch_norm: Operations per input element of a batch norm.
+        relu: Operations per input element of a ReLU or ReLU6.
+        pooling: Operations per input element of a pooling layer, including ECA's global pooling.
+        deconv_at_output: Whether transposed convolutions are counted at output positions instead of input
+            positions.
     """
 
     note: str
@@ -50,20 +50,21 @@ class Convention:
 
 CONVENTIONS = {
     'macs': Convention(
-        'Multiply-adds of convolutions and linear layers; of ECA its 1D convolutions, without pooling and '
-        'scaling.'
+        'Multiply-adds of convolutions and linear layers. For ECA, this includes the 1D convolution but not '
+        'pooling and scaling.'
     ),
     'thop2019': Convention(
-        'As thop 0.0.22 (2019): multiply-adds of convolutions, two for one of a linear layer, four an '
-        'element of batch norm, one an element of ReLU and pooling.',
+        'As thop 0.0.22 (2019): multiply-adds of convolutions, two operations per multiply-add of a linear '
+        'layer, four per element of a batch norm, one per element of a ReLU or pooling.',
         linear=2,
         batch_norm=4,
         relu=1,
         pooling=1,
     ),
     'mmdet1': Convention(
-        'As mmdet 1.x: multiply-adds (a transposed convolution at its output positions), one an element '
-        f'of bias, ReLU and pooling, two of batch norm; {BOXES} proposals, {MASKS} masks.',
+        'As mmdet 1.x: multiply-adds (transposed convolutions at output positions), one operation per '
+        f'element of a bias, ReLU or pooling, two per element of a batch norm; '
+        f'{BOXES} proposals, {MASKS} masks.',
         bias=1,
         batch_norm=2,
         relu=1,
@@ -71,14 +72,15 @@ CONVENTIONS = {
         deconv_at_output=True,
     ),
     'timm': Convention(
-        'Multiply-adds of convolutions and linear layers, two an element of batch norm.', batch_norm=2
+        'Multiply-adds of convolutions and linear layers, two operations per element of a batch norm.',
+        batch_norm=2,
     ),
 }
-"""The conventions behind the published tables, by name; ``'macs'`` is today's usual one."""
+"""Conventions of the published tables by name. ``'macs'`` is the most common one today."""
 
 
 def counter_formulas(convention: Convention) -> Dict[Any, Callable]:
-    """Formulas of a convention for ``FlopCounterMode``; as its own, they count two for a multiply-add."""
+    """Return formulas for ``FlopCounterMode``, which counts a multiply-add as two operations."""
 
     def convolution(*args, out_val: Tensor, **kwargs) -> int:
         flops = flop_registry[aten.convolution](*args, out_val=out_val, **kwargs)
@@ -97,8 +99,8 @@ def counter_formulas(convention: Convention) -> Dict[Any, Callable]:
     def per_element(weight: int) -> Callable:
         return lambda x, *args, **kwargs: 2 * weight * prod(x)
 
-    convolution._get_raw = True  # tensors, as the registered formulas take them
+    convolution._get_raw = True  # receive tensors instead of shapes
     formulas = {aten.convolution: convolution, aten.addmm: linear(aten.addmm), aten.mm: linear(aten.mm)}
-    for kind, operators in _ELEMENTWISE.items():
-        formulas.update(dict.fromkeys(operators, per_element(getattr(convention, kind))))
+    for name, operators in _ELEMENTWISE.items():
+        formulas.update(dict.fromkeys(operators, per_element(getattr(convention, name))))
     return formulas

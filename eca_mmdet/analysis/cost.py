@@ -1,11 +1,11 @@
-"""Parameters and operations of a backbone or a detector, part by part.
+"""Count the parameters and operations of each part of a backbone or a detector.
 
-The counter is torch's ``FlopCounterMode``. It sees every operator that is dispatched, so it also
-counts functions that are no modules, and it works on the meta device: a whole detector at
-1280x800 needs neither memory nor arithmetic. mmengine's ``FlopAnalyzer`` traces with torch.jit, which
-fails on the meta device, and has no formula for ECA's pooling.
+Operations are counted by torch's ``FlopCounterMode``. It sees every dispatched operator, including those
+outside of modules. It works on the meta device, so a detector at 1280x800 needs no memory or arithmetic.
+mmengine's ``FlopAnalyzer`` traces with torch.jit, which fails on the meta device, and it has no formula for
+ECA's pooling.
 
-What counts as an operation beside a multiply-add is a ``Convention``.
+A ``Convention`` determines what counts as an operation in addition to multiply-adds.
 """
 
 from copy import deepcopy
@@ -24,7 +24,7 @@ from .conventions import BOXES, CONVENTIONS, MASKS, Convention, counter_formulas
 
 
 class Part(NamedTuple):
-    """Cost of a part of a network; the last two are the share of its attention layers."""
+    """Cost of a part of a network. The last two fields are the cost of its attention layers alone."""
 
     name: str
     parameters: int
@@ -35,17 +35,17 @@ class Part(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Cost of a network: its parts, and the whole as the last entry named ``'total'``."""
+    """Cost of the parts of a network and of the whole network."""
 
     parts: List[Part]
     total: Part
 
 
 class Classifier(nn.Module):
-    """A backbone with the global pooling and linear layer of an ImageNet classifier.
+    """Add the global pooling and linear layer of an ImageNet classifier to a backbone.
 
     Args:
-        backbone: A backbone with ``out_channels``.
+        backbone: Backbone with ``out_channels``.
         classes: Number of classes.
     """
 
@@ -60,55 +60,57 @@ class Classifier(nn.Module):
 
 
 def count_cost(model: nn.Module, shape: Sequence[int], convention: Convention = CONVENTIONS['macs']) -> Cost:
-    """Count the parameters of a network and the operations of one image.
+    """Count the parameters of a network and the operations for one image.
 
     Args:
-        model: A backbone, a ``Classifier``, a single-stage detector or a two-stage detector with a
-            ``StandardRoIHead`` or ``CascadeRoIHead``. It is not changed; one built on the meta
-            device needs no memory.
+        model: Backbone, ``Classifier``, single-stage detector, or two-stage detector with a
+            ``StandardRoIHead`` or ``CascadeRoIHead``. It is not changed. A model on the meta device
+            needs no memory.
         shape: Height and width of the image in pixels.
-        convention: What is counted as an operation.
+        convention: What counts as an operation.
 
     Returns:
-        The cost of each part. Stages are named as in mmdet (``layer1``), what comes before
-        them is the stem.
+        The cost of each part. Stages are named as in mmdet (``layer1``); all layers before them are the
+        stem.
 
     Raises:
-        ValueError: If the model is another kind of detector, does not take such an image, or has
-            an operator that cannot run without data.
+        ValueError: If the model is another kind of detector, does not accept such an image, or has an
+            operator that cannot run on the meta device.
     """
     counter = FlopCounterMode(display=False, custom_mapping=counter_formulas(convention))
     model = deepcopy(model).to('meta')
-    model.eval()  # its result is not the model where mmdet's own backbones override train()
-    run = _Run(model)
+    model.eval()  # not chained, since train() of mmdet's backbones returns None
+    runner = _MetaRunner(model)
     try:
         with torch.no_grad(), counter:
-            run(torch.empty(1, 3, *shape, device='meta'))
-    except RuntimeError as error:  # an image too small, an operator of mmcv that is not for the meta device
+            runner(torch.empty(1, 3, *shape, device='meta'))
+    except RuntimeError as error:  # the image is too small, or an operator of mmcv has no meta kernel
         raise ValueError(
-            f'{type(model).__name__} cannot be counted at {shape[0]}x{shape[1]} without data: {error}'
+            f'{type(model).__name__} cannot run on the meta device at {shape[0]}x{shape[1]}: {error}'
         ) from None
     operations = {
         name: sum(by_operator.values()) // 2 for name, by_operator in counter.get_flop_counts().items()
     }
-    return _by_part(model, lambda path: operations.get(f'_Run.model.{path}' if path else 'Global', 0))
+    return _split_by_part(
+        model, lambda path: operations.get(f'_MetaRunner.model.{path}' if path else 'Global', 0)
+    )
 
 
-class _Run(nn.Module):
-    """One forward of a model without data; as a module, so that the counter knows the names below it."""
+class _MetaRunner(nn.Module):
+    """Run one forward pass on the meta device. As a module, it gives the counter the names of its parts."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
         if isinstance(model, TwoStageDetector):
-            known = type(model.roi_head) in (StandardRoIHead, CascadeRoIHead)
-            known = known and not model.roi_head.with_shared_head
+            is_supported = type(model.roi_head) in (StandardRoIHead, CascadeRoIHead)
+            is_supported = is_supported and not model.roi_head.with_shared_head
         else:
-            known = isinstance(model, SingleStageDetector) or not isinstance(model, BaseDetector)
-        if not known:
+            is_supported = isinstance(model, SingleStageDetector) or not isinstance(model, BaseDetector)
+        if not is_supported:
             raise ValueError(
-                f'{type(model).__name__} cannot be counted: single-stage detectors can, two-stage detectors '
-                'with StandardRoIHead or CascadeRoIHead, and every backbone by itself (--backbone)'
+                f'{type(model).__name__} is not supported. Supported are single-stage detectors, two-stage '
+                'detectors with StandardRoIHead or CascadeRoIHead, and all backbones (--backbone)'
             )
 
     def forward(self, images: Tensor) -> None:
@@ -128,24 +130,27 @@ class _Run(nn.Module):
 
 
 def _run_heads(heads: nn.Module, extractors: nn.Module, regions: int) -> None:
-    """Run the heads on regions of the extractors' size; mmcv's RoIAlign has no meta kernel."""
-    for head, extractor in zip(_listed(heads), _listed(extractors)):
+    """Run the heads on inputs of the RoI extractors' output size, as RoIAlign has no meta kernel."""
+    for head, extractor in zip(_as_list(heads), _as_list(extractors)):
         size = extractor.roi_layers[0].output_size
         head(torch.empty(regions, extractor.out_channels, *size, device='meta'))
 
 
-def _listed(module: nn.Module) -> Sequence[nn.Module]:
+def _as_list(module: nn.Module) -> Sequence[nn.Module]:
     return module if isinstance(module, nn.ModuleList) else [module]
 
 
-def _by_part(model: nn.Module, operations: Callable[[str], int]) -> Cost:
-    layers = tuple(MODELS.get(config['type']) for config in ATTENTIONS.values() if config)
+def _split_by_part(model: nn.Module, operations: Callable[[str], int]) -> Cost:
+    """Sum up parameters and operations by part, given the operations of each module path."""
+    attention_types = tuple(MODELS.get(config['type']) for config in ATTENTIONS.values() if config)
     attentions: List[str] = []
     for name, module in model.named_modules():
-        if isinstance(module, layers) and not name.startswith(tuple(f'{outer}.' for outer in attentions)):
+        if isinstance(module, attention_types) and not name.startswith(
+            tuple(f'{outer}.' for outer in attentions)
+        ):
             attentions.append(name)
 
-    def part(name: str, paths: Sequence[str]) -> Part:
+    def make_part(name: str, paths: Sequence[str]) -> Part:
         own = [a for a in attentions if any(f'{a}.'.startswith(f'{path}.' if path else '') for path in paths)]
         modules = [model.get_submodule(path) for path in paths]
         return Part(
@@ -157,27 +162,27 @@ def _by_part(model: nn.Module, operations: Callable[[str], int]) -> Cost:
             sum(map(operations, own)),
         )
 
-    total = part('total', [''])
-    parts = [part(name, paths) for name, paths in _paths(model)]
+    total = make_part('total', [''])
+    parts = [make_part(name, paths) for name, paths in _part_paths(model)]
     rest = [whole - sum(counts) for whole, *counts in zip(total[1:], *(p[1:] for p in parts))]
     parts.append(Part('other', *rest))
     return Cost([p for p in parts if any(p[1:])], total)
 
 
-def _paths(model: nn.Module) -> List[Tuple[str, List[str]]]:
-    """Names of the parts, each with the paths of its modules."""
+def _part_paths(model: nn.Module) -> List[Tuple[str, List[str]]]:
+    """Return the names of the parts with the paths of their modules."""
     if not hasattr(model, 'backbone'):
         return _stages(model)
-    found = [
+    parts = [
         (f'backbone.{name}', [f'backbone.{path}' for path in paths])
         for name, paths in _stages(model.backbone)
     ]
     for name, child in model.named_children():
         if name == 'roi_head':
-            found += [(f'{name}.{inner}', [f'{name}.{inner}']) for inner, _ in child.named_children()]
+            parts += [(f'{name}.{inner}', [f'{name}.{inner}']) for inner, _ in child.named_children()]
         elif name != 'backbone':
-            found.append((name, [name]))
-    return found
+            parts.append((name, [name]))
+    return parts
 
 
 def _stages(backbone: nn.Module) -> List[Tuple[str, List[str]]]:

@@ -1,4 +1,4 @@
-"""The cost of one model, as text and as data."""
+"""Report the cost of a model as text and as data."""
 
 from typing import Any, Dict, List, Sequence
 
@@ -9,21 +9,21 @@ from .cost import Cost, Part
 
 
 def cost_data(cost: Cost, **about: Any) -> Dict[str, Any]:
-    """A cost as plain data; ``about`` says of what."""
+    """Convert a cost to a dict; ``about`` adds entries that describe the model."""
     return dict(about, parts=[part._asdict() for part in cost.parts], total=cost.total._asdict())
 
 
 def cost_text(cost: Cost, title: str, convention: str) -> str:
-    """A cost for a terminal, in decimal units and in the binary ones of the ECANet tables.
+    """Format a cost as a table, in decimal units and in the binary units of the ECANet README.
 
     Args:
-        cost: What ``count_cost`` returned.
-        title: First line.
-        convention: Name of the convention it was counted by.
+        cost: Result of ``count_cost``.
+        title: First line of the text.
+        convention: Name of the convention it was counted with.
     """
-    counted = 'multiply-adds' if convention == 'macs' else 'operations'
-    header = ['part', 'parameters', '10^6', '2^20', 'trainable', f'{counted}, 10^9', '2^30']
-    header += ['attention: parameters', counted]
+    unit = 'multiply-adds' if convention == 'macs' else 'operations'
+    header = ['part', 'parameters', '10^6', '2^20', 'trainable', f'{unit}, 10^9', '2^30']
+    header += ['attention: parameters', unit]
     rows = [_cells(part) for part in (*cost.parts, cost.total)]
     return f'{title}\n{table_text(header, rows)}\nCounted ({convention}): {CONVENTIONS[convention].note}'
 
@@ -43,7 +43,7 @@ def _cells(part: Part) -> List[str]:
 
 
 def table_text(header: Sequence[str], rows: List[List[str]]) -> str:
-    """Lay out a table for a terminal, with numbers aligned to the right."""
+    """Format a table. All columns but the first are aligned to the right."""
     table = AsciiTable([list(header), *rows])
     table.justify_columns = dict.fromkeys(range(1, len(header)), 'right')
     return table.table

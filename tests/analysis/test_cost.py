@@ -1,4 +1,4 @@
-"""Counting, against mmcv's counter and closed forms."""
+"""Compare counted operations with other counters and closed forms."""
 
 import pytest
 import torch
@@ -14,13 +14,13 @@ SIZES, BLOCKS, CHANNELS = (3, 5, 5, 7), (3, 4, 6, 3), (256, 512, 1024, 2048)
 
 
 def operations(module, side, convention='macs'):
-    """Of a module that takes images of three channels."""
+    """Count the operations of a module for a square image with three channels."""
     return count_cost(module, (side, side), CONVENTIONS[convention]).total.operations
 
 
 @pytest.mark.parametrize('options', [dict(depth=18), dict(depth=50, deep_stem=True, avg_down=True)])
-def test_mmdet1_convention__equals_mmcvs_counter(options):
-    """mmcv inherited mmdet 1.x's counter, which adds hooks to modules and runs them."""
+def test_mmdet1_convention__equals_the_counter_of_mmcv(options):
+    """mmcv's counter is that of mmdet 1.x, which counts in hooks of the modules."""
     network = ResNet(**options)
     network.eval()
     published, _ = get_model_complexity_info(
@@ -29,18 +29,18 @@ def test_mmdet1_convention__equals_mmcvs_counter(options):
     assert operations(network, 64, 'mmdet1') == published
 
 
-def test_macs__equal_the_convolutions_of_mmengines_counter():
+def test_macs__equal_the_convolutions_counted_by_mmengine():
     backbone = ECAResNet(depth=26, deep_stem=True, groups=32).eval()
     counted = FlopAnalyzer(backbone, torch.rand(1, 3, 64, 64)).by_operator()['conv']
     assert operations(backbone, 64) == counted
 
 
-def test_macs__of_a_grouped_convolution():
+def test_macs__of_a_grouped_convolution_equal_the_closed_form():
     assert operations(nn.Conv2d(3, 9, 3, groups=3, padding=1), 8) == 8 * 8 * 9 * 9
 
 
 @pytest.mark.parametrize(('convention', 'positions', 'bias'), [('macs', 1, 0), ('mmdet1', 4, 1)])
-def test_transposed_convolution__counts_where_the_convention_says(convention, positions, bias):
+def test_transposed_convolution__is_counted_at_the_positions_of_the_convention(convention, positions, bias):
     layer = nn.ConvTranspose2d(3, 5, 2, stride=2)
     counted = positions * 8 * 8 * 3 * 5 * 4 + bias * 16 * 16 * 5
     assert operations(layer, 8, convention) == counted
@@ -49,11 +49,11 @@ def test_transposed_convolution__counts_where_the_convention_says(convention, po
 @pytest.mark.parametrize(
     ('convention', 'counted'), [('macs', 3 * 5), ('timm', 15), ('mmdet1', 15 + 3 * 8 * 8), ('thop2019', 207)]
 )
-def test_eca__counts_its_convolution_and_where_asked_its_pooling(convention, counted):
+def test_eca__is_counted_with_pooling_if_the_convention_includes_it(convention, counted):
     assert operations(ECALayer(kernel_size=5), 8, convention) == counted
 
 
-def test_linear__counts_twice_for_old_thop():
+def test_linear__is_counted_twice_by_thop2019():
     layer = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 7))
     assert (operations(layer, 4), operations(layer, 4, 'thop2019')) == (48 * 7, 2 * 48 * 7)
 
@@ -80,7 +80,7 @@ def detector():
     return count_cost(build_detector('eca_mmdet::mask_rcnn_ecanet18_fpn_shapes.py'), (96, 160))
 
 
-def test_detector__its_parts_make_the_whole(detector):
+def test_detector__parts_add_up_to_the_total(detector):
     for column in range(1, len(detector.total)):
         assert sum(part[column] for part in detector.parts) == detector.total[column]
     assert [part.name for part in detector.parts if not part.name.startswith('backbone')] == [
@@ -91,7 +91,7 @@ def test_detector__its_parts_make_the_whole(detector):
     ]
 
 
-def test_detector__box_head_runs_on_a_thousand_proposals(detector):
+def test_box_head__is_counted_for_a_thousand_proposals(detector):
     from mmdet.registry import MODELS
 
     from eca_mmdet.apis import load_config
@@ -102,13 +102,13 @@ def test_detector__box_head_runs_on_a_thousand_proposals(detector):
     assert counted == 1000 * weights
 
 
-def test_count__leaves_the_model_as_it_was():
+def test_count_cost__does_not_change_the_model():
     backbone = ECAResNet(depth=18).train()
     count_cost(backbone, (32, 32))
     assert backbone.layer1.training
     assert next(backbone.parameters()).device == torch.device('cpu')
 
 
-def test_count__does_not_depend_on_the_number_of_calls():
+def test_count_cost__is_repeatable():
     backbone = build_backbone('18')
     assert count_cost(backbone, (64, 64)) == count_cost(backbone, (64, 64))

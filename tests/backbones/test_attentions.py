@@ -1,4 +1,4 @@
-"""ECAResNet with each attention of the paper's comparison in the place of ECA."""
+"""ECAResNet with each attention layer that the paper compares with ECA."""
 
 import copy
 import logging
@@ -16,11 +16,11 @@ WITH_WEIGHTS = sorted(set(NAMES) - {'se_var1'})
 CHANNELS = {18: [64, 128, 256, 512], 50: [256, 512, 1024, 2048]}
 BLOCKS = {18: [2, 2, 2, 2], 50: [3, 4, 6, 3]}
 SIZES = {18: [3, 5, 7, 7], 50: [3, 5, 5, 7]}
-RESNET = {18: 11689512, 50: 25557032}  # torchvision's counts, with classifier
+RESNET = {18: 11689512, 50: 25557032}  # parameter counts of torchvision, including the classifier
 
 
 def small(depth=50, **options):
-    """Two stages of one block: where the attention stands is the same in all."""
+    """Build a backbone with two stages of one block each."""
     options = dict(dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1)), **options)
     backbone = ECAResNet(depth, stage_blocks=(1, 1), **options)
     for module in backbone.modules():
@@ -31,7 +31,7 @@ def small(depth=50, **options):
 
 
 def abbreviation(attention):
-    """The layer's name in a block and in the state dict."""
+    """Return the name of the attention layer in a block and in the state_dict."""
     return 'se_gc' if attention.startswith('se_gc') else attention
 
 
@@ -60,7 +60,7 @@ def total(depth, attention):
         ('triplet', lambda c, k: 300),
     ],
 )
-def test_parameters__follow_the_papers_formula_in_every_block(depth, attention, count):
+def test_parameters__follow_the_formula_of_the_paper_in_every_block(depth, attention, count):
     stages = zip(BLOCKS[depth], CHANNELS[depth], SIZES[depth])
     assert total(depth, attention) == RESNET[depth] + sum(n * count(c, k) for n, c, k in stages)
 
@@ -68,14 +68,14 @@ def test_parameters__follow_the_papers_formula_in_every_block(depth, attention, 
 @pytest.mark.parametrize(
     ('attention', 'printed'), [('none', '24.37'), ('se', '26.77'), ('cbam', '26.77'), ('eca', '24.37')]
 )
-def test_parameters__are_those_that_the_paper_prints_for_resnet50(attention, printed):
+def test_parameters__equal_the_published_counts_of_resnet50(attention, printed):
     assert f'{total(50, attention) / 2**20:.2f}' == printed
 
 
 @pytest.mark.parametrize('depth', [18, 50])
 @pytest.mark.parametrize('attention', NAMES)
-def test_attention__stands_before_the_addition_and_is_used(depth, attention):
-    """A block is relu(identity + attention(residual)) of mmdet's own block without it."""
+def test_attention__is_applied_before_the_addition(depth, attention):
+    """A block with attention must compute relu(identity + attention(residual))."""
     backbone = small(depth, attention=attention).eval()
     block = backbone.layer1[0]
     layer = getattr(block, abbreviation(attention))
@@ -90,7 +90,7 @@ def test_attention__stands_before_the_addition_and_is_used(depth, attention):
 
 @pytest.mark.parametrize('depth', [18, 50])
 @pytest.mark.parametrize('attention', WITH_WEIGHTS)
-def test_gradients__reach_every_parameter_and_frozen_stages_and_norms_hold(depth, attention):
+def test_training_step__gives_all_parameters_gradients_except_frozen_ones(depth, attention):
     backbone = small(depth, attention=attention, frozen_stages=1, norm_eval=True).train()
     assert not any(m.training for m in backbone.modules() if isinstance(m, _BatchNorm))
     before = {k: v.clone() for k, v in backbone.named_buffers()}
@@ -103,7 +103,7 @@ def test_gradients__reach_every_parameter_and_frozen_stages_and_norms_hold(depth
 
 
 @pytest.mark.parametrize('attention', ['cbam', 'triplet'])
-def test_frozen_stages__freeze_the_norms_inside_the_attention(attention):
+def test_frozen_stages__include_norms_inside_the_attention(attention):
     backbone = small(attention=attention, frozen_stages=1, norm_eval=False).train()
     norms = [(n, m) for n, m in backbone.named_modules() if attention in n and isinstance(m, _BatchNorm)]
     assert {(n.split('.')[0], m.training) for n, m in norms} == {('layer1', False), ('layer2', True)}
@@ -125,14 +125,14 @@ def test_with_cp__gives_equal_outputs_and_gradients(depth, attention):
 
 
 @pytest.mark.parametrize('attention', NAMES)
-def test_export__by_tracing_gives_the_same_features_at_another_size(attention):
+def test_traced_export__gives_equal_features_at_another_size(attention):
     backbone = small(attention=attention).eval()
     traced = torch.jit.trace(backbone, torch.randn(1, 3, 64, 64))
     x = torch.randn(2, 3, 96, 32)
     torch.testing.assert_close(traced(x), backbone(x), rtol=1e-5, atol=1e-5)
 
 
-def test_zero_init_residual__is_unchanged_by_the_attention():
+def test_zero_init_residual__works_the_same_with_attention():
     backbone = small(attention='cbam')
     backbone.init_weights()
     assert backbone.layer1[0].norm3.weight.abs().max() == 0
@@ -151,7 +151,7 @@ def test_zero_init_residual__is_unchanged_by_the_attention():
         ('cbam', 'triplet'),
     ],
 )
-def test_load__of_another_attention_is_an_error_that_names_both(file, own):
+def test_load__of_another_attention_raises_an_error_that_names_both(file, own):
     weights = small(attention=file).state_dict()
     built = f"'{own}'" if own not in ('none', 'se_var1') else 'no attention that has weights'
     with pytest.raises(ValueError, match=f"has the attention '{file}', .* built with {built}"):
@@ -167,7 +167,7 @@ def test_load__of_another_attention_is_an_error_that_names_both(file, own):
         (dict(type='ECALayer', kernel_size=7), 'eca', r'kernel sizes \(7, 7\), .* built with \(3, 5\)'),
     ],
 )
-def test_load__of_the_same_attention_in_another_form_is_an_error(file, own, message):
+def test_load__of_the_same_attention_with_other_options_raises_an_error(file, own, message):
     weights = {f'backbone.{k}': v for k, v in small(attention=file).state_dict().items()}
     model = torch.nn.ModuleDict(dict(backbone=small(attention=own)))
     with pytest.raises(ValueError, match=message):
@@ -176,7 +176,7 @@ def test_load__of_the_same_attention_in_another_form_is_an_error(file, own, mess
 
 @pytest.fixture
 def log():
-    """What mmengine's logger writes."""
+    """Collect the messages of mmengine's logger."""
     records, handler, logger = [], logging.Handler(logging.INFO), MMLogger.get_current_instance()
     handler.emit = lambda record: records.append((record.levelname, record.getMessage()))
     logger.addHandler(handler)
@@ -185,7 +185,7 @@ def log():
 
 
 @pytest.mark.parametrize('attention', ['eca', *WITH_WEIGHTS])
-def test_load__of_a_plain_resnet_fits_every_attention_and_says_so(attention, log):
+def test_load__of_a_plain_resnet_warns_that_the_attention_is_untrained(attention, log):
     weights = small(attention='none').state_dict()
     backbone = small(attention=attention)
     result = backbone.load_state_dict(weights, strict=False)
@@ -204,7 +204,7 @@ def test_load__of_a_plain_resnet_fits_every_attention_and_says_so(attention, log
         ('se', 'se', 1, False),
     ],
 )
-def test_load__warns_only_of_attention_that_would_stay_untrained(file, own, frozen, warned, log):
+def test_load__warns_only_about_attention_that_stays_untrained(file, own, frozen, warned, log):
     weights = small(attention=file).state_dict()
     small(attention=own, frozen_stages=frozen).load_state_dict(weights, strict=False)
     assert [level for level, _ in log] == ['WARNING'] * warned

@@ -18,7 +18,7 @@ SIZES = [(64, 96), (96, 64), (97, 131), (128, 160), (160, 128), (75, 200)]
 
 @pytest.fixture
 def counters():
-    """Dynamo's counters, from zero."""
+    """Reset Dynamo's counters and return them."""
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     yield torch._dynamo.utils.counters
@@ -27,7 +27,7 @@ def counters():
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Graphs are captured but not compiled."""
+    """Capture graphs without compiling them."""
     monkeypatch.setattr(compiled, 'COMPILE_OPTIONS', dict(dynamic=True, backend='eager'))
 
 
@@ -42,13 +42,13 @@ def test_training__compiles_at_most_twice_for_all_sizes(counters):
     backbone, plain = pair(**ONE_STAGE)
     for height, width in SIZES:
         assert_same(backbone, plain, torch.randn(2, 3, height, width), tolerance=1e-4)
-    # torch's compiler splits the norms' sums over more than 4096 values, and so has two graphs.
+    # There are two graphs because torch splits the norms' sums over more than 4096 values.
     assert counters['stats']['unique_graphs'] <= 2
     assert not counters['graph_break']
 
 
 @pytest.mark.parametrize('options', [dict(frozen_stages=1), dict(norm_eval=False), dict(fast=False)])
-def test_values__are_those_of_the_backbone_without_it(options, counters, eager):
+def test_values__equal_those_of_the_uncompiled_backbone(options, counters, eager):
     backbone, plain = pair(**options)
     for x in (X, X[:, :, :40].contiguous()):
         assert_same(backbone, plain, x, tolerance=1e-4)
@@ -56,13 +56,13 @@ def test_values__are_those_of_the_backbone_without_it(options, counters, eager):
     assert not counters['graph_break']
 
 
-def test_inference_on_the_cpu__takes_the_folded_weights(counters, eager):
+def test_inference_on_the_cpu__uses_the_folded_weights(counters, eager):
     backbone, plain = pair()
     assert_same_features(backbone.eval(), plain.eval())
     assert not counters['stats']
 
 
-def test_names_copies_and_pickles__are_those_of_the_backbone(counters, eager):
+def test_names_copies_and_pickles__equal_those_of_the_uncompiled_backbone(counters, eager):
     backbone, plain = pair()
     assert list(backbone.state_dict()) == list(ECAResNet(18).state_dict())
     buffer = io.BytesIO()
@@ -76,14 +76,14 @@ def test_names_copies_and_pickles__are_those_of_the_backbone(counters, eager):
     assert counters['stats']['unique_graphs'] >= 1
 
 
-def test_traces_and_exports__are_those_of_the_backbone(counters, eager):
+def test_traces_and_exports__equal_those_of_the_uncompiled_backbone(counters, eager):
     backbone, plain = pair()
     assert_near(torch.jit.trace(backbone.eval(), X)(X), plain.eval()(X), 1e-5)
     exported = torch.export.export(backbone, (X,)).module()
     assert_near(exported(X), plain(X), 1e-5)
 
 
-def test_missing_compiler__is_an_error_before_anything_is_built(monkeypatch):
+def test_missing_compiler__raises_an_error_before_the_backbone_is_built(monkeypatch):
     from torch._inductor import config, cpp_builder
 
     monkeypatch.setattr(config.cpp, 'cxx', ('no-such-compiler',))

@@ -14,14 +14,14 @@ ALL = tuple(range(8))
 
 
 def in_network_order(weights, backbone):
-    """The official tensors under our names: both networks hold the same tensors in the same order."""
+    """Rename the official tensors, which have the same order as ours."""
     values = [v for k, v in weights.items() if not k.startswith('classifier')]
     names = list(backbone.state_dict())
     assert len(values) == len(names)
     return dict(zip(names, values))
 
 
-def test_parameters__with_the_classifier_equal_the_released_count():
+def test_parameters__with_classifier_equal_the_published_count():
     with torch.device('meta'):
         backbone = ECAMobileNetV2()
     total = sum(p.numel() for p in backbone.parameters()) + 1280 * 1000 + 1000
@@ -29,8 +29,8 @@ def test_parameters__with_the_classifier_equal_the_released_count():
     assert round(total / 2**20, 2) == 3.34  # the official table's unit
 
 
-def test_parameters__of_eca_are_31():
-    """Ten blocks of one coefficient and seven of three."""
+def test_eca_layers__have_31_parameters():
+    """Ten blocks have one coefficient and seven blocks have three."""
     with torch.device('meta'):
         backbone, plain = ECAMobileNetV2(), MobileNetV2()
     eca = sum(p.numel() for m in backbone.modules() if isinstance(m, ECALayer) for p in m.parameters())
@@ -59,8 +59,8 @@ def test_features_and_gradients__equal_the_reference_in_float64():
 
 
 @pytest.mark.parametrize('neutral', ['gate of one', 'none'])
-def test_without_attention__equals_mmdets_mobilenet(neutral, monkeypatch):
-    """With a gate of one, every option of mmdet must give mmdet's own result."""
+def test_constant_gate__gives_the_features_of_mmdet_mobilenet(neutral, monkeypatch):
+    """If the gate is always one, the result must equal mmdet's with all of its options."""
     options = dict(
         widen_factor=0.5,
         out_indices=(0, 3, 7),
@@ -79,14 +79,14 @@ def test_without_attention__equals_mmdets_mobilenet(neutral, monkeypatch):
             torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
-def test_out_channels__are_those_of_the_features():
+def test_out_channels__match_the_features():
     for options in (dict(), dict(widen_factor=1.4, out_indices=(2, 6)), dict(out_indices=ALL)):
         backbone = ECAMobileNetV2(**options).eval()
         features = backbone(torch.randn(1, 3, 32, 32))
         assert backbone.out_channels == tuple(f.shape[1] for f in features)
 
 
-def test_frozen_stages__hold_as_in_mmdet():
+def test_frozen_stages__freeze_the_same_parameters_as_mmdet():
     backbone, stock = ECAMobileNetV2(frozen_stages=3), MobileNetV2(frozen_stages=3)
     backbone.train()
     stock.train()
@@ -104,15 +104,15 @@ def test_frozen_stages__hold_as_in_mmdet():
     assert backbone.layer3[0].eca.conv.weight.grad is None
 
 
-def test_frozen_stages__hold_from_the_start():
-    """DDP notes at construction which parameters get gradients, before train() is called."""
+def test_frozen_stages__are_frozen_before_train_is_called():
+    """DDP checks which parameters require grad when it is constructed, before train() is called."""
     backbone = ECAMobileNetV2(frozen_stages=1)
     at_start = {name: p.requires_grad for name, p in backbone.named_parameters()}
     assert at_start == {name: p.requires_grad for name, p in backbone.train().named_parameters()}
     assert not all(at_start.values())
 
 
-def test_norm_eval__holds_in_training_mode():
+def test_norm_eval__keeps_norms_in_eval_mode_during_training():
     backbone = ECAMobileNetV2(norm_eval=True).train()
     assert not any(m.training for m in backbone.modules() if isinstance(m, _BatchNorm))
     before = backbone.conv2.bn.running_mean.clone()
@@ -146,7 +146,7 @@ def test_with_cp__gives_equal_outputs_and_gradients(monkeypatch):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-5, atol=1e-7, msg=name)
 
 
-def test_export__by_tracing_gives_the_same_features():
+def test_traced_export__gives_equal_features():
     backbone = randomized(ECAMobileNetV2()).eval()
     x = torch.randn(1, 3, 64, 64)
     traced = torch.jit.trace(backbone, x)
@@ -165,18 +165,18 @@ def test_export__by_tracing_gives_the_same_features():
         (dict(depth=50), TypeError, 'depth'),
     ],
 )
-def test_wrong_arguments__are_named(options, error, message):
+def test_wrong_arguments__raise_an_error_that_names_them(options, error, message):
     with pytest.raises(error, match=message):
         ECAMobileNetV2(**options)
 
 
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
-def test_registry__of_each_library_finds_the_backbone(library):
+def test_backbone__is_registered_in_every_library(library):
     registry = pytest.importorskip(f'{library}.registry').MODELS
     assert isinstance(registry.build(dict(type='ECAMobileNetV2')), ECAMobileNetV2)
 
 
-def test_init_cfg__loads_a_file_as_in_mmdet(tmp_path):
+def test_init_cfg__loads_a_checkpoint(tmp_path):
     weights = ECAMobileNetV2(eca_kernel_sizes=5).state_dict()
     torch.save(dict(state_dict=weights), tmp_path / 'w.pth')
     config = dict(type='ECAMobileNetV2', init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'w.pth')))
@@ -188,14 +188,14 @@ def test_init_cfg__loads_a_file_as_in_mmdet(tmp_path):
         MODELS.build(config).init_weights()
 
 
-def test_load__of_other_kernel_sizes_is_an_error_that_names_both():
-    """The released code of before July 2020 built size 1 up to 96 channels."""
+def test_load__of_other_kernel_sizes_raises_an_error_that_names_both():
+    """The official code before July 2020 used kernel size 1 for up to 96 channels."""
     weights = ECAMobileNetV2(eca_kernel_sizes='1111133').state_dict()
     model = torch.nn.ModuleDict(dict(backbone=ECAMobileNetV2()))
     with pytest.raises(ValueError, match=r'\(1, 1, 1, 1, 1, 3, 3\), .* with \(1, 1, 1, 1, 3, 3, 3\)'):
         model.load_state_dict({f'backbone.{k}': v for k, v in weights.items()}, strict=False)
 
 
-def test_load__of_official_names_is_an_error():
+def test_load__of_official_names_raises_an_error():
     with pytest.raises(ValueError, match='none of the .* tensors of ECAMobileNetV2 .* convert it with'):
         ECAMobileNetV2().load_state_dict(official_state_dict(), strict=False)

@@ -18,26 +18,26 @@ PARAMETERS = {18: 11689556, 34: 21797744, 50: 25557112, 101: 44549317, 152: 6019
 
 
 def largest_error(ours, theirs):
-    """Largest difference over the largest value."""
+    """Return the largest absolute difference relative to the largest absolute value."""
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
 @pytest.mark.parametrize('depth', sorted(PARAMETERS))
-def test_parameters__equal_the_released_counts(depth):
+def test_parameters__equal_the_published_counts(depth):
     with torch.device('meta'):
         backbone = ECAResNet(depth)
     classifier = backbone.feat_dim * 1000 + 1000
     assert sum(p.numel() for p in backbone.parameters()) + classifier == PARAMETERS[depth]
 
 
-def test_parameters__of_eca_in_r50_are_80():
+def test_eca_layers__of_resnet50_have_80_parameters():
     with torch.device('meta'):
         backbone = ECAResNet(50)
     assert sum(p.numel() for m in backbone.modules() if isinstance(m, ECALayer) for p in m.parameters()) == 80
 
 
 @pytest.mark.parametrize('depth', sorted(LAYERS))
-def test_default_sizes__are_those_of_the_released_weights(depth):
+def test_default_kernel_sizes__match_the_released_weights(depth):
     with torch.device('meta'):
         assert ECAResNet(depth).eca_kernel_sizes == SIZES[depth]
 
@@ -62,8 +62,8 @@ def test_features_and_gradients__equal_the_reference_in_float64(depth):
 
 
 @pytest.mark.parametrize('depth', [18, 50])
-def test_without_attention__equals_mmdets_resnet(depth, monkeypatch):
-    """With a gate of one, every option of mmdet must give mmdet's own result."""
+def test_constant_gate__gives_the_features_of_mmdet_resnet(depth, monkeypatch):
+    """If the gate is always one, the result must equal mmdet's with all of its options."""
     options = dict(
         deep_stem=True, avg_down=True, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), out_indices=(1, 3)
     )
@@ -79,7 +79,7 @@ def test_without_attention__equals_mmdets_resnet(depth, monkeypatch):
 
 
 @pytest.mark.parametrize('depth', [18, 50])
-def test_zero_init_residual__zeroes_the_last_norm_as_in_mmdet(depth):
+def test_zero_init_residual__zeroes_the_last_norm_of_each_block(depth):
     def last_norms(**options):
         backbone = ECAResNet(depth, num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,), **options)
         backbone.init_weights()
@@ -92,7 +92,7 @@ def test_zero_init_residual__zeroes_the_last_norm_as_in_mmdet(depth):
 
 
 @pytest.mark.parametrize('depth', [18, 50])
-def test_frozen_stages_and_norm_eval__hold_in_training_mode(depth):
+def test_frozen_stages_and_norm_eval__apply_in_training_mode(depth):
     backbone = ECAResNet(depth, frozen_stages=2, norm_eval=True).train()
     for name, parameter in backbone.named_parameters():
         frozen = name.startswith(('conv1', 'bn1', 'layer1', 'layer2'))
@@ -126,7 +126,7 @@ def test_with_cp__gives_equal_outputs_and_gradients(depth):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-5, atol=1e-7, msg=name)
 
 
-def test_dcn__runs_in_the_stages_asked_for():
+def test_dcn__is_used_in_the_requested_stages():
     dcn = dict(type='DCNv2', deform_groups=1, fallback_on_stride=False)
     backbone = ECAResNet(50, dcn=dcn, stage_with_dcn=(False, True, True, True))
     assert type(backbone.layer2[0].conv2).__name__ == 'ModulatedDeformConv2dPack'
@@ -134,14 +134,14 @@ def test_dcn__runs_in_the_stages_asked_for():
 
 
 @pytest.mark.parametrize('norm', [dict(type='GN', num_groups=8), dict(type='SyncBN')])
-def test_norm_cfg__builds_other_norms(norm):
+def test_norm_cfg__selects_the_norm(norm):
     backbone = ECAResNet(18, norm_cfg=dict(**norm, requires_grad=True)).eval()
     kind = {'GN': 'GroupNorm', 'SyncBN': 'SyncBatchNorm'}[norm['type']]
     assert type(backbone.layer1[0].norm2).__name__ == kind
     assert backbone(torch.randn(1, 3, 32, 32))[0].shape == (1, 64, 8, 8)
 
 
-def test_plugins__run_after_eca_at_the_same_place():
+def test_plugins__run_after_eca_at_the_same_position():
     plugin = dict(
         cfg=dict(type='ContextBlock', ratio=0.25), position='after_conv3', stages=(True, False, False, False)
     )
@@ -150,7 +150,7 @@ def test_plugins__run_after_eca_at_the_same_place():
     assert backbone.layer2[0].after_conv3_plugin_names == ['eca']
 
 
-def test_plugins__are_refused_where_mmdet_refuses_them():
+def test_plugins__are_rejected_where_mmdet_rejects_them():
     plugin = dict(cfg=dict(type='ContextBlock', ratio=0.25), position='after_conv3')
     with pytest.raises(ValueError, match='depths 18 and 34 take no plugins'):
         ECAResNet(18, plugins=[plugin])
@@ -164,12 +164,12 @@ def test_plugins__are_refused_where_mmdet_refuses_them():
         (dict(depth=50, eca_kernel_sizes=(3, 5)), ValueError, '2 entries .* 4 stages'),
     ],
 )
-def test_wrong_arguments__are_named(options, error, message):
+def test_wrong_arguments__raise_an_error_that_names_them(options, error, message):
     with pytest.raises(error, match=message):
         ECAResNet(**options)
 
 
-def test_export__by_tracing_gives_the_same_features():
+def test_traced_export__gives_equal_features():
     backbone = ECAResNet(18).eval()
     x = torch.randn(1, 3, 64, 64)
     traced = torch.jit.trace(backbone, x)
@@ -184,7 +184,7 @@ def test_export__by_tracing_gives_the_same_features():
         dict(type='mmdet.RegNet', arch='regnetx_400mf'),
     ],
 )
-def test_eca_layer__is_a_plugin_of_mmdets_other_backbones(config):
+def test_eca_layer__works_as_a_plugin_of_other_mmdet_backbones(config):
     plugin = dict(cfg=dict(type='ECALayer', kernel_size=3), position='after_conv3')
     backbone = MODELS.build(dict(**config, plugins=[plugin]))
     assert sum(isinstance(m, ECALayer) for m in backbone.modules()) == sum(backbone.stage_blocks)
@@ -193,14 +193,14 @@ def test_eca_layer__is_a_plugin_of_mmdets_other_backbones(config):
 
 
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
-def test_registry__of_each_library_finds_the_backbone(library):
+def test_backbone__is_registered_in_every_library(library):
     registry = pytest.importorskip(f'{library}.registry').MODELS
     backbone = registry.build(dict(type='ECAResNet', depth=18, out_indices=(3,)))
     assert isinstance(backbone, ECAResNet)
 
 
 def test_mmpretrain__builds_a_classifier_on_the_backbone():
-    """In a process of its own: mmpretrain needs a torchvision that this torch cannot load."""
+    """Uses a separate process, since mmpretrain needs a torchvision that this torch cannot load."""
     site = Path(sys.prefix, 'tests-site')
     if not site.is_dir():
         pytest.skip(f'{site} (mmpretrain and torchvision, made by make setup) is not there')
@@ -215,14 +215,14 @@ def test_mmpretrain__builds_a_classifier_on_the_backbone():
     assert result.stdout.splitlines()[-1] == 'ImageClassifier ECAResNet (2, 10)'
 
 
-def test_load__of_other_kernel_sizes_is_an_error_that_names_both():
+def test_load__of_other_kernel_sizes_raises_an_error_that_names_both():
     weights = {f'backbone.{k}': v for k, v in ECAResNet(18, eca_kernel_sizes='3355').state_dict().items()}
     model = torch.nn.ModuleDict(dict(backbone=ECAResNet(18)))
     with pytest.raises(ValueError, match=r'\(3, 3, 5, 5\), this backbone was built with \(3, 5, 7, 7\)'):
         model.load_state_dict(weights, strict=False)
 
 
-def test_load__of_weights_without_one_matching_name_is_an_error():
+def test_load__without_any_matching_name_raises_an_error():
     with pytest.raises(ValueError, match="none of the .* start like \\['backbone.bn1.bias'"):
         weights = {f'backbone.{k}': v for k, v in ECAResNet(18).state_dict().items()}
         ECAResNet(18).load_state_dict(weights, strict=False)

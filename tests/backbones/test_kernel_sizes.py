@@ -17,11 +17,11 @@ R50 = (256, 512, 1024, 2048)
         (None, (3, 5, 7, 7)),
     ],
 )
-def test_every_form__gives_one_size_per_stage(sizes, expected):
+def test_kernel_sizes__are_parsed_to_one_size_per_stage(sizes, expected):
     assert stage_kernel_sizes(sizes, R50, default=(3, 5, 7, 7)) == expected
 
 
-def test_default__is_cut_to_the_stages_in_use():
+def test_default_kernel_sizes__are_truncated_to_the_stages_in_use():
     assert stage_kernel_sizes(None, R50[:3], default=(3, 5, 7, 7)) == (3, 5, 7)
 
 
@@ -40,7 +40,7 @@ def test_default__is_cut_to_the_stages_in_use():
         (None, 'allowed are'),
     ],
 )
-def test_wrong_forms__say_what_is_allowed(sizes, message):
+def test_wrong_kernel_sizes__raise_an_error_that_lists_allowed_values(sizes, message):
     with pytest.raises(ValueError, match=message) as error:
         stage_kernel_sizes(sizes, R50)
     assert "'3557'" in str(error.value)
@@ -61,7 +61,7 @@ MOBILENET = dict(groups=(0, 0, 1), stage_channels=(16, 64, 128), default=(1, 3))
         ('adaptive', (3, 3, 5)),
     ],
 )
-def test_grouped_forms__give_one_size_per_stage(sizes, expected):
+def test_grouped_kernel_sizes__are_parsed_to_one_size_per_stage(sizes, expected):
     assert grouped_kernel_sizes(sizes, **MOBILENET) == expected
 
 
@@ -77,6 +77,6 @@ def test_grouped_forms__give_one_size_per_stage(sizes, expected):
         (2.5, 'allowed are'),
     ],
 )
-def test_wrong_grouped_forms__say_what_is_allowed(sizes, message):
+def test_wrong_grouped_kernel_sizes__raise_an_error_that_lists_allowed_values(sizes, message):
     with pytest.raises(ValueError, match=message):
         grouped_kernel_sizes(sizes, **MOBILENET)

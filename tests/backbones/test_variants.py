@@ -13,7 +13,7 @@ from eca_mmdet.backbones import FAMILIES, VARIANTS
 TESTS = Path(__file__).parents[1]
 TIMM = [name for family in FAMILIES for name in family.variants if name.startswith('eca')]
 NETWORKS = (*TIMM, 'seresnet50', 'torchvision', 'mmpretrain')
-# timm's own counts, classifier included; the first five as published with its weights.
+# Parameter counts of timm, including the classifier. The first five are published with the weights.
 PARAMETERS = {
     'ecaresnet101d': 44568563,
     'ecaresnet101d_pruned': 24876040,
@@ -25,7 +25,7 @@ PARAMETERS = {
 
 @pytest.fixture(scope='module')
 def compared():
-    """What ``library_features.py`` prints, from a process of its own: the libraries import torchvision."""
+    """Run ``library_features.py`` in a separate process, since the libraries import torchvision."""
     site = Path(sys.prefix, 'tests-site')
     if not (site / 'timm').is_dir():
         pytest.skip(f'{site} (timm, mmpretrain and torchvision, made by make setup) is not there')
@@ -42,18 +42,18 @@ def compared():
 
 @pytest.mark.parametrize('mode', ['eval', 'train'])
 @pytest.mark.parametrize('name', NETWORKS)
-def test_features__equal_the_librarys_model_with_the_same_weights(compared, name, mode):
+def test_features__equal_those_of_the_library_with_the_same_weights(compared, name, mode):
     assert compared[name][mode] < 1e-5
 
 
 @pytest.mark.parametrize('name', NETWORKS)
-def test_batch_statistics__after_a_training_step_equal_the_librarys(compared, name):
+def test_batch_statistics__after_a_training_step_equal_those_of_the_library(compared, name):
     assert compared[name]['statistics'] < 1e-5
     assert compared[name]['counters']
 
 
 @pytest.mark.parametrize('name', TIMM)
-def test_parameters__are_as_many_as_timms(compared, name):
+def test_parameters__equal_the_counts_of_timm(compared, name):
     assert (
         compared[name]['ours']
         == compared[name]['parameters']
@@ -62,7 +62,7 @@ def test_parameters__are_as_many_as_timms(compared, name):
 
 
 @pytest.mark.parametrize('name', TIMM)
-def test_conversion__to_timm_gives_back_every_tensor(compared, name):
+def test_conversion__to_timm_restores_every_tensor(compared, name):
     assert compared[name]['back']
 
 
@@ -96,13 +96,13 @@ def test_conversion__recognises_plain_networks(compared, name, recognised):
         ('ecaresnet101d_pruned', r'\[3, 4, 23, 3\] blocks in its stages, the network \(3, 4, 6, 3\)'),
     ],
 )
-def test_block_widths__by_a_wrong_name_are_an_error(widths, message):
+def test_block_widths__of_an_unknown_name_raise_an_error(widths, message):
     with pytest.raises(ValueError, match=message):
         ECAResNet(50, block_widths=widths)
 
 
 @pytest.mark.parametrize('name', ['ecaresnext26t_32x4d', 'ecaresnet50d_pruned'])
-def test_export__by_tracing_gives_the_same_features(name):
+def test_traced_export__gives_equal_features(name):
     backbone = ECAResNet(**VARIANTS[name]).eval()
     x = torch.randn(1, 3, 64, 64)
     traced = torch.jit.trace(backbone, x)

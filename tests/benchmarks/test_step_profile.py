@@ -7,7 +7,7 @@ from conftest import ROOT, load_tool
 CONFIG = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
 
 
-def test_tool__says_where_the_time_goes_and_draws_it(tmp_path, capsys):
+def test_profile_tool__writes_and_plots_the_time_of_each_group(tmp_path, capsys):
     out, plot = tmp_path / 'profile.json', tmp_path / 'profile.png'
     arguments = ['--profile', CONFIG, '--sizes', '64x64', '--batches', '1', '--repeats', '1', '--warmup', '1']
     load_tool('benchmark').main([*arguments, '--out', str(out), '--plot', str(plot)])

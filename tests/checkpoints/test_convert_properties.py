@@ -1,4 +1,4 @@
-"""Properties of the converter over random files: wrappers, counters, dtypes, damage."""
+"""Property-based tests of the converter: wrappers, counters, dtypes and damaged tensors."""
 
 import random
 
@@ -23,7 +23,7 @@ def cast(weights, dtype):
 
 @pytest.fixture(scope='module')
 def networks():
-    """State dicts without wrappers by source and dtype, made once."""
+    """Cache state_dicts without wrappers by source format and dtype."""
     torch.manual_seed(0)
     sources = dict(
         official=official(prefix=''),
@@ -38,7 +38,7 @@ def networks():
 
 @pytest.fixture(scope='module')
 def expected_of():
-    """Conversions of the unwrapped state dicts, as far as they have been made."""
+    """Cache the conversions of the state_dicts without wrappers."""
     return {}
 
 
@@ -50,7 +50,7 @@ PREFIXES = st.lists(st.sampled_from(['module.', '_orig_mod.', 'model.']), max_si
 
 @st.composite
 def wrappings(draw):
-    """A function that wraps a state dict as scripts, libraries and tools do."""
+    """Draw a function that wraps a state_dict as training scripts and libraries do."""
     prefix, compiled = draw(PREFIXES), draw(st.sampled_from(['', 'layer1.', 'layer2.0.', 'features.3.']))
     container = draw(st.sampled_from(['', *CONTAINERS]))
     nested = draw(st.sampled_from(['', 'module', 'state_dict'])) if container else ''
@@ -79,7 +79,7 @@ def wrappings(draw):
 
 
 def assert_same(ours, theirs):
-    """The very same tensors, so every bit of them."""
+    """Return whether two state_dicts hold the same tensor objects under the same names."""
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
         assert ours[name] is value or torch.equal(ours[name], value), name
@@ -87,7 +87,7 @@ def assert_same(ours, theirs):
 
 
 @given(SOURCES, wrappings(), st.sampled_from(['mmdet', 'official', 'timm']))
-def test_convert__does_not_depend_on_how_a_file_is_wrapped(networks, expected_of, source, wrap, target):
+def test_convert__gives_equal_results_for_all_wrappers(networks, expected_of, source, wrap, target):
     weights = networks[source]
     assume(not (target == 'official' and source[0] == 'tiered'))
     assume(not (target == 'timm' and source[0] == 'mobilenet'))
@@ -100,7 +100,7 @@ def test_convert__does_not_depend_on_how_a_file_is_wrapped(networks, expected_of
 
 @given(SOURCES, wrappings())
 def test_convert__accounts_for_every_tensor(networks, source, wrap):
-    """Each tensor of the file is in the result, or reported as dropped."""
+    """Each tensor of the checkpoint must be in the result or reported as dropped."""
     weights = networks[source]
     conversion = convert(wrap(weights))
     results = {id(value) for value in conversion.state_dict.values()}
@@ -118,7 +118,7 @@ def is_body(name):
 
 
 @given(SOURCES, wrappings(), st.data())
-def test_convert__refuses_a_file_with_damaged_tensors(networks, source, wrap, data):
+def test_convert__rejects_damaged_tensors(networks, source, wrap, data):
     weights = networks[source]
     body = [name for name in weights if is_body(name)]
     chosen = data.draw(st.lists(st.sampled_from(body), min_size=1, max_size=4, unique=True), label='tensors')
@@ -156,7 +156,7 @@ def test_convert__fills_and_reports_missing_counters(networks, source, wrap, pla
     wrappings(),
     wrappings(),
 )
-def test_round_trip__of_any_kernel_sizes_keeps_every_bit(networks, source, sizes, between, first, second):
+def test_round_trip__with_any_kernel_sizes_keeps_every_bit(networks, source, sizes, between, first, second):
     weights = {name: value for name, value in networks[source].items() if is_body(name)}
     for name in weights:
         if '.eca.' in name:
@@ -169,7 +169,7 @@ def test_round_trip__of_any_kernel_sizes_keeps_every_bit(networks, source, sizes
 
 
 @given(SOURCES, PREFIXES, st.permutations(['model', 'model_ema', 'net', 'ema', 'state_dict_ema']))
-def test_convert__never_guesses_between_two_entries(networks, source, prefix, entries):
+def test_convert__rejects_two_containers(networks, source, prefix, entries):
     weights = networks[source]
     others = dict.fromkeys(weights, torch.zeros(1))
     checkpoint = {entries[0]: {prefix + name: value for name, value in weights.items()}, entries[1]: others}

@@ -10,7 +10,7 @@ from eca_mmdet.checkpoints.detector_configs import detector_config
 
 
 def random_detector(name):
-    """A detector with 80 classes that is sure of some of its random detections."""
+    """Build a detector with 80 classes whose random detections include some with high scores."""
     init_default_scope('mmdet')
     cfg = detector_config(f'legacy/{name}_ecanet50_fpn_1x_v1.py', [5, 3, 7, 1], 80)
     cfg.test_dataloader.dataset.pipeline[1].scale = (128, 96)
@@ -26,7 +26,7 @@ def random_detector(name):
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn', 'mask_rcnn', 'retinanet'])
-def test_detector_written_in_1x_layout_and_converted_back__detects_the_same(tmp_path, name):
+def test_round_trip__through_the_1x_format_keeps_the_detections(tmp_path, name):
     from mmdet.apis import inference_detector
 
     detector = random_detector(name)
@@ -48,7 +48,7 @@ def test_detector_written_in_1x_layout_and_converted_back__detects_the_same(tmp_
     assert again.dataset_meta['classes'] == meta['CLASSES']
 
 
-def test_convert_file__writes_detectors_for_mmdet_only(tmp_path):
+def test_convert_file__writes_detectors_only_in_the_mmdet_format(tmp_path):
     detector = random_detector('retinanet')
     old = dict(state_dict=detector_to_1x(detector.state_dict()), meta=dict(mmdet_version='1.0.0'))
     write_checkpoint(old, tmp_path / 'old.pth')

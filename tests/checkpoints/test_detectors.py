@@ -26,7 +26,7 @@ def retina():
 
 
 def edit(weights, **changes):
-    """Weights with tensors replaced, or removed where None is given."""
+    """Return weights with some tensors replaced, or removed if the value is None."""
     weights = dict(weights)
     for key, value in changes.items():
         key = key.replace('__', '.')
@@ -56,7 +56,7 @@ def test_convert__recognises_the_six_released_detectors(kind, depth):
 
 
 def assert_each_class_kept(new, old):
-    """Row by row: class c of 3.x is class c + 1 of 1.x, in weights and biases."""
+    """Check weights and biases by row: class c in 3.x was class c + 1 in 1.x."""
     for part in ('weight', 'bias'):
         for c in range(80):
             torch.testing.assert_close(
@@ -81,15 +81,15 @@ def test_to_3x__gives_each_class_its_own_weights_and_biases(mask_1x):
 @pytest.mark.parametrize(
     ('name', 'rows'), [(f'{HEAD}.fc_reg', 4), ('roi_head.mask_head.conv_logits', 1)], ids=['boxes', 'masks']
 )
-def test_mmdets_rule_for_biases__would_be_noticed(mask_1x, name, rows):
-    """mmdet's upgrade tool cuts the last class, not the background, from these biases."""
+def test_bias_rule_of_mmdets_upgrade_tool__gives_other_biases(mask_1x, name, rows):
+    """mmdet's upgrade tool removes the last class from these biases instead of the background."""
     new = detector_to_3x(mask_1x)
     new[f'{name}.bias'] = mask_1x[f'{name}.bias'.removeprefix('roi_head.')][:-rows]
     with pytest.raises(AssertionError):
         assert_each_class_kept(new, mask_1x)
 
 
-def test_to_3x__changes_nothing_but_these_heads(mask_1x):
+def test_to_3x__changes_only_the_heads_with_a_background_class(mask_1x):
     new = detector_to_3x(mask_1x)
     changed = ('fc_cls', 'fc_reg', 'conv_logits')
     for key, value in mask_1x.items():
@@ -99,11 +99,11 @@ def test_to_3x__changes_nothing_but_these_heads(mask_1x):
     assert len(new) == len(mask_1x)
 
 
-def test_to_3x__leaves_a_retinanet_as_it_is(retina):
+def test_to_3x__does_not_change_a_retinanet(retina):
     assert detector_to_3x(retina) == retina
 
 
-def test_to_1x__is_the_inverse(mask_1x):
+def test_to_1x__inverts_to_3x(mask_1x):
     new = detector_to_3x(mask_1x)
     again = detector_to_3x(detector_to_1x(new))
     assert list(again) == list(new)
@@ -118,7 +118,7 @@ def test_to_1x__is_the_inverse(mask_1x):
         assert torch.equal(old[key], value)
 
 
-def test_convert__keeps_no_memory_of_what_it_cut(mask_1x):
+def test_convert__does_not_keep_the_memory_of_removed_rows(mask_1x):
     for key, value in convert(mask_1x).state_dict.items():
         assert value.untyped_storage().nbytes() == value.numel() * value.element_size(), key
 
@@ -154,7 +154,7 @@ def test_convert__does_not_change_its_input(mask_1x):
         ),
     ],
 )
-def test_convert__keeps_a_newer_detector_as_it_is(mask_1x, meta, source, config):
+def test_convert__does_not_change_a_newer_detector(mask_1x, meta, source, config):
     weights = detector_to_3x(mask_1x)
     conversion = convert(dict(state_dict=weights, meta=meta))
     assert (conversion.source, conversion.detector.config) == (f'mmdet {source} Mask R-CNN', config)
@@ -162,13 +162,13 @@ def test_convert__keeps_a_newer_detector_as_it_is(mask_1x, meta, source, config)
     assert (conversion.renamed, conversion.dropped, conversion.added) == ([], ['meta'], [])
 
 
-def test_convert__takes_another_number_of_classes():
+def test_convert__supports_other_numbers_of_classes():
     conversion = convert(rules.detector_1x('Faster R-CNN', classes=1))
     assert conversion.detector.num_classes == 1
     assert conversion.state_dict[f'{HEAD}.fc_reg.bias'].shape == (4,)
 
 
-def test_retinanet__needs_its_version_and_takes_it(retina):
+def test_retinanet__needs_an_explicit_version(retina):
     with pytest.raises(ValueError, match='does not say its version; state it: --source detector-1.x'):
         convert(retina)
     assert convert(retina, source='detector-2.x').detector.config == 'retinanet_ecanet50_fpn_1x.py'
@@ -202,7 +202,7 @@ NAN = torch.full((1024,), float('nan'))
         (dict(backbone__layer3__6__conv1__weight=torch.zeros(1)), 'layer3 has 7 blocks'),
     ],
 )
-def test_convert__refuses_what_does_not_fit(mask_1x, changes, message):
+def test_convert__rejects_inconsistent_tensors(mask_1x, changes, message):
     with pytest.raises(ValueError, match=message):
         convert(edit(mask_1x, **changes))
 
@@ -216,7 +216,7 @@ def test_convert__refuses_what_does_not_fit(mask_1x, changes, message):
         (lambda k: True, dict(source='detector-4.x'), "source='detector-4.x': allowed are"),
     ],
 )
-def test_convert__refuses_other_detectors(mask_1x, select, options, message):
+def test_convert__rejects_other_detectors(mask_1x, select, options, message):
     with pytest.raises(ValueError, match=message):
         convert({k: v for k, v in mask_1x.items() if select(k)}, **options)
 
@@ -229,12 +229,12 @@ def test_convert__refuses_other_detectors(mask_1x, select, options, message):
         (dict(eca_mmdet='0.1.0'), 'converted already'),
     ],
 )
-def test_convert__checks_what_stands_beside_the_tensors(mask_1x, meta, message):
+def test_convert__checks_the_metadata(mask_1x, meta, message):
     with pytest.raises(ValueError, match=message):
         convert(dict(state_dict=mask_1x, meta=meta))
 
 
-def test_recognise__tells_detectors_from_networks():
+def test_recognise__distinguishes_detectors_from_backbones():
     assert not recognise_detector({'backbone.conv1.weight': 0, 'head.fc.weight': 0})
     assert not recognise_detector({'module.conv1.weight': 0, 'module.fc.weight': 0})
     assert recognise_detector({'module.backbone.conv1.weight': 0, 'module.bbox_head.fc_cls.weight': 0})

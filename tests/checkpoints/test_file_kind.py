@@ -39,7 +39,7 @@ def zipped(**records):
 def script():
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # torch.jit is deprecated; its files are still around
+        warnings.simplefilter('ignore')  # torch.jit is deprecated, but its files are still in use
         torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), buffer)
     return buffer.getvalue()
 
@@ -119,7 +119,7 @@ KINDS = dict(
 
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('mmap', [False, True])
-def test_read__says_what_a_file_is_that_is_no_checkpoint(tmp_path, kind, mmap):
+def test_read__of_another_kind_of_file_names_the_kind(tmp_path, kind, mmap):
     make, message = KINDS[kind]
     path = tmp_path / 'x.pth'
     path.write_bytes(make())
@@ -132,7 +132,7 @@ def test_read__says_what_a_file_is_that_is_no_checkpoint(tmp_path, kind, mmap):
 @pytest.mark.parametrize('zip_format', [True, False])
 @pytest.mark.parametrize('protocol', [1, 4, 5])
 @pytest.mark.filterwarnings('ignore:Detected pickle protocol')
-def test_read__of_another_pickle_protocol_says_how_to_save_the_file_again(tmp_path, zip_format, protocol):
+def test_read__of_an_unsupported_pickle_protocol_explains_how_to_save_again(tmp_path, zip_format, protocol):
     path = tmp_path / 'x.pth'
     path.write_bytes(saved(pickle_protocol=protocol, _use_new_zipfile_serialization=zip_format))
     with pytest.raises(ValueError, match='a torch checkpoint of pickle protocol') as error:
@@ -145,26 +145,26 @@ def test_read__of_another_pickle_protocol_says_how_to_save_the_file_again(tmp_pa
 @pytest.mark.parametrize('zip_format', [True, False])
 @pytest.mark.parametrize('protocol', [2, 3])
 @pytest.mark.filterwarnings('ignore:Detected pickle protocol')
-def test_read__takes_the_pickle_protocols_that_torch_reads_safely(tmp_path, zip_format, protocol):
+def test_read__accepts_the_pickle_protocols_that_torch_reads_safely(tmp_path, zip_format, protocol):
     path = tmp_path / 'x.pth'
     path.write_bytes(saved(pickle_protocol=protocol, _use_new_zipfile_serialization=zip_format))
     assert torch.equal(read_checkpoint(path)['state_dict']['w'], WEIGHTS['state_dict']['w'])
 
 
 @pytest.mark.parametrize('zip_format', [True, False])
-def test_read__takes_a_torch_file_that_is_named_safetensors(tmp_path, zip_format):
+def test_read__accepts_a_torch_file_named_safetensors(tmp_path, zip_format):
     path = tmp_path / 'x.safetensors'
     path.write_bytes(saved(_use_new_zipfile_serialization=zip_format))
     assert torch.equal(read_checkpoint(path)['state_dict']['w'], WEIGHTS['state_dict']['w'])
 
 
-def test_read__says_what_a_file_named_safetensors_is(tmp_path):
+def test_read__of_a_misnamed_safetensors_file_names_its_kind(tmp_path):
     (tmp_path / 'x.safetensors').write_text('<!DOCTYPE html>')
     with pytest.raises(ValueError, match='it is a web page'):
         read_checkpoint(tmp_path / 'x.safetensors')
 
 
-def test_describe__executes_nothing(tmp_path):
+def test_describe__does_not_execute_code_of_the_file(tmp_path):
     ran = tmp_path / 'ran'
 
     class Hostile:
@@ -180,7 +180,7 @@ FILES = [saved(), saved(_use_new_zipfile_serialization=False), script(), npz()]
 
 
 @given(st.sampled_from(FILES), st.data())
-def test_read__of_any_damaged_file_is_a_value_error_or_the_file(tmp_path_factory, content, data):
+def test_read__of_a_damaged_file_returns_its_content_or_raises_value_error(tmp_path_factory, content, data):
     cut = data.draw(st.integers(1, len(content)), label='length')
     place = data.draw(st.integers(0, cut - 1), label='changed byte')
     value = data.draw(st.integers(0, 255), label='its value')
@@ -194,6 +194,6 @@ def test_read__of_any_damaged_file_is_a_value_error_or_the_file(tmp_path_factory
             read_checkpoint(path)
 
 
-def test_read__takes_safetensors_without_the_suffix(tmp_path):
+def test_read__accepts_safetensors_without_the_suffix(tmp_path):
     save_file(WEIGHTS['state_dict'], tmp_path / 'x.bin')
     assert torch.equal(read_checkpoint(tmp_path / 'x.bin')['state_dict']['w'], WEIGHTS['state_dict']['w'])

@@ -26,7 +26,7 @@ def same(found, tensors=BARE):
     ['state_dict', 'model', 'model_state_dict', 'net', 'module', 'model_ema', 'ema', 'state_dict_ema'],
 )
 @pytest.mark.parametrize('depth', [1, 2])
-def test_find__takes_the_one_entry_that_holds_tensors(entry, depth):
+def test_find__selects_the_only_container(entry, depth):
     inside = BARE if depth == 1 else dict(module=BARE, updates=torch.tensor(3))
     found = find_weights({entry: inside, 'epoch': 3, 'optimizer': dict(state={})})
     same(found)
@@ -37,29 +37,29 @@ def test_find__takes_the_one_entry_that_holds_tensors(entry, depth):
 @pytest.mark.parametrize(
     'prefix', ['module.', '_orig_mod.', 'model.', 'module.module.', 'module._orig_mod.', 'model.module.']
 )
-def test_find__takes_the_prefixes_of_wrappers_off(prefix):
+def test_find__strips_prefixes_of_wrappers(prefix):
     found = find_weights(dict(state_dict=prefixed(prefix)))
     same(found)
     assert found.names == {name: prefix + name for name in BARE}
 
 
-def test_find__takes_the_prefix_of_compiled_parts_out_of_names():
+def test_find__strips_prefixes_of_compiled_parts():
     same(find_weights({name.replace('.', '._orig_mod.', 1): value for name, value in BARE.items()}))
 
 
-def test_find__keeps_backbone_and_a_model_that_is_one_part_of_several():
+def test_find__keeps_prefixes_of_model_parts():
     names = ['backbone.a', 'backbone.b']
     assert list(find_weights({name: torch.ones(1) for name in names}).tensors) == names
     names = ['model.a', 'head.b']
     assert list(find_weights({name: torch.ones(1) for name in names}).tensors) == names
 
 
-def test_find__keeps_model_in_a_file_of_mmengine_whose_model_may_have_such_a_part():
+def test_find__keeps_the_model_prefix_in_mmengine_checkpoints():
     found = find_weights(dict(state_dict=prefixed('model.'), meta=dict(mmengine_version='0.10.7')))
     assert found.tensors.keys() == prefixed('model.').keys()
 
 
-def test_find__drops_and_reports_the_counters_of_thop():
+def test_find__drops_and_reports_thop_counters():
     counters = {name: torch.zeros(1) for name in ('total_ops', 'total_params', 'layer1.0.total_ops')}
     found = find_weights(dict(state_dict=prefixed('module.', {**BARE, **counters})))
     same(found)
@@ -67,25 +67,25 @@ def test_find__drops_and_reports_the_counters_of_thop():
 
 
 def test_find__drops_the_counter_of_an_averaged_model():
-    """As torchvision's training script saves it."""
+    """torchvision's training script saves such a counter."""
     averaged = {'n_averaged': torch.tensor(9), **prefixed('module.')}
     same(find_weights(dict(model_ema=averaged)))
 
 
-def test_find__keeps_a_tensor_named_steps_that_is_no_counter():
+def test_find__keeps_a_parameter_named_steps():
     assert 'steps' in find_weights({'steps': torch.tensor(1), **BARE}).tensors
 
 
 @pytest.mark.parametrize('pair', [('model', 'model_ema'), ('state_dict', 'state_dict_ema'), ('net', 'ema')])
-def test_find__asks_back_where_two_entries_hold_weights(pair):
+def test_find__rejects_two_containers(pair):
     checkpoint = {pair[0]: BARE, pair[1]: OTHER}
     with pytest.raises(ValueError, match=f"under '{pair[0]}', '{pair[1]}', .* --weights {pair[1]}"):
         find_weights(checkpoint)
 
 
 @pytest.mark.parametrize('above', ['', 'model'])
-def test_find__asks_back_where_an_entry_lies_between_other_weights(above):
-    """As `weights = model.state_dict(); weights['ema'] = averaged.state_dict()` saves them."""
+def test_find__rejects_a_container_among_other_weights(above):
+    """This results from `weights = model.state_dict(); weights['ema'] = averaged.state_dict()`."""
     mixed = {**BARE, 'ema': OTHER}
     path = f'{above}.ema' if above else 'ema'
     checkpoint = {above: mixed} if above else mixed
@@ -94,23 +94,23 @@ def test_find__asks_back_where_an_entry_lies_between_other_weights(above):
     same(find_weights(checkpoint, path), OTHER)
 
 
-def test_find__takes_numbers_beside_an_entry_for_no_weights():
+def test_find__ignores_scalar_tensors_next_to_a_container():
     """torch's ImageNet example saves its best accuracy as a tensor."""
     same(find_weights(dict(state_dict=BARE, best_acc1=torch.tensor(77.4))))
 
 
 @pytest.mark.parametrize(('weights', 'tensors'), [('model', BARE), ('model_ema', OTHER), ('student', OTHER)])
-def test_find__takes_the_entry_that_is_asked_for(weights, tensors):
+def test_find__selects_the_requested_container(weights, tensors):
     found = find_weights(dict(model=BARE, model_ema=dict(module=OTHER), student=OTHER), weights)
     same(found, tensors)
 
 
-def test_find__names_the_entries_where_there_is_no_such_one():
+def test_find__lists_the_containers_if_the_requested_one_is_missing():
     with pytest.raises(ValueError, match="weights='teacher': no such entry .* the file has model, student"):
         find_weights(dict(model=BARE, student=OTHER), 'teacher')
 
 
-def test_find__names_entries_of_unknown_names_that_hold_tensors():
+def test_find__lists_containers_with_unknown_names():
     with pytest.raises(
         ValueError, match=r"no state dict found.*under \['student'\]: convert it with --weights"
     ):
@@ -120,7 +120,7 @@ def test_find__names_entries_of_unknown_names_that_hold_tensors():
 @pytest.mark.parametrize(
     'checkpoint', [dict(ema=dict(shadow=BARE, decay=0.9)), dict(run=dict(model=BARE), optimizer={})]
 )
-def test_find__names_entries_that_lie_deeper(checkpoint):
+def test_find__lists_nested_containers(checkpoint):
     outer = next(iter(checkpoint))
     path = f'{outer}.{next(iter(checkpoint[outer]))}'
     with pytest.raises(
@@ -131,7 +131,7 @@ def test_find__names_entries_that_lie_deeper(checkpoint):
 
 
 @pytest.mark.parametrize('meta', [{}, dict(mmengine_version='0.10.7')])
-def test_find__takes_what_mmengine_takes_of_a_file_with_averages(meta):
+def test_find__selects_the_same_container_as_mmengine_in_a_file_with_averages(meta):
     averaged = {'steps': torch.tensor(5), **prefixed('module.', OTHER)}
     found = find_weights(dict(state_dict=BARE, ema_state_dict=averaged, meta=meta))
     same(found)
@@ -139,11 +139,11 @@ def test_find__takes_what_mmengine_takes_of_a_file_with_averages(meta):
     same(find_weights(dict(state_dict=BARE, ema_state_dict=averaged), 'ema_state_dict'), OTHER)
 
 
-def test_find__does_not_take_hyperparameters_for_weights():
+def test_find__ignores_hyperparameters():
     same(find_weights(dict(model=dict(name='resnet', depth=50), state_dict=BARE)))
 
 
-def test_find__sets_aside_what_modules_save_as_extra_state():
+def test_find__ignores_extra_state_of_modules():
     found = find_weights(dict(state_dict={**BARE, 'head._extra_state': dict(scale=1.0)}))
     same(found)
     assert found.extra == {'head._extra_state': dict(scale=1.0)}
@@ -152,17 +152,17 @@ def test_find__sets_aside_what_modules_save_as_extra_state():
 @pytest.mark.parametrize(
     'entries', [{**BARE, 'epoch': 3}, {**BARE, 5: torch.ones(1)}, {}, dict(total_ops=torch.zeros(1))]
 )
-def test_find__refuses_entries_that_are_no_tensors_with_names(entries):
+def test_find__rejects_entries_without_named_tensors(entries):
     with pytest.raises(ValueError, match='no state dict found'):
         find_weights(dict(state_dict=entries))
 
 
-def test_find__refuses_two_tensors_of_one_name():
+def test_find__rejects_two_tensors_with_the_same_name():
     with pytest.raises(ValueError, match="'conv1.weight' and 'module.conv1.weight', would both be named"):
         find_weights({**BARE, **prefixed('module.')})
 
 
-def test_find__of_what_was_found_changes_nothing():
+def test_find__is_idempotent():
     found = find_weights(dict(model=prefixed('module.')))
     assert find_weights(found) is found
 
@@ -179,6 +179,6 @@ def test_plain_names__do_not_depend_on_the_wrappers(names, prefix):
 
 
 @given(st.sets(NAMES, min_size=1, max_size=6))
-def test_plain_names__have_no_more_prefixes_to_lose(names):
+def test_plain_names__are_idempotent(names):
     plain = list(plain_names(names).values())
     assert plain_names(plain) == OrderedDict((name, name) for name in plain)

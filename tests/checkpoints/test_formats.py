@@ -59,7 +59,7 @@ def stripped(weights):
         (lambda: backbone_weights(**VARIANTS['ecaresnet26t']), 'mmdet backbone', '(timm ecaresnet26t)'),
     ],
 )
-def test_recognise__says_what_a_file_is_and_the_backbone_takes_its_tensors(make, source, described):
+def test_recognised_checkpoint__loads_into_its_backbone(make, source, described):
     conversion = convert(make())
     assert source in conversion.source
     assert described in conversion.network
@@ -70,13 +70,13 @@ def test_recognise__says_what_a_file_is_and_the_backbone_takes_its_tensors(make,
 
 
 @pytest.mark.parametrize('wide', [False, True])
-def test_widths__of_a_wide_resnet_become_block_widths(wide):
+def test_wide_resnet__is_converted_to_block_widths(wide):
     widths = tuple(((2 * p, 2 * p, 4 * p),) * 2 for p in (64, 128, 256, 512)) if wide else None
     conversion = convert(plain(26, 2048, block_widths=widths))
     assert conversion.backbone.get('block_widths') == widths
 
 
-def test_mmpretrain__values_stand_at_mmdets_names():
+def test_mmpretrain__tensors_are_converted_to_mmdet_names():
     weights = backbone_weights(depth=26, deep_stem=True, avg_down=True)
     source = mmpretrain(depth=26, deep_stem=True, avg_down=True)
     conversion = convert(source)
@@ -117,17 +117,17 @@ def test_round_trip__of_an_official_mobilenet_keeps_every_tensor_and_the_classif
     assert back.source == 'mmdet backbone'
 
 
-def test_to_official__has_the_names_of_the_release():
+def test_to_official__writes_the_official_names():
     source = official()
     values_equal(convert(stripped(source), target='official').state_dict, source)
 
 
-def test_classifier__is_reported_as_dropped_for_mmdet_only(light):
+def test_classifier__is_reported_as_dropped_only_for_mmdet(light):
     assert convert(light).dropped == ['fc.weight (1000, 2048)', 'fc.bias (1000,)']
     assert convert(light, target='timm').dropped == []
 
 
-def test_renamed__names_the_source_and_the_target(light):
+def test_report__names_the_source_and_target_format(light):
     assert convert(light, target='timm').renamed == []
     assert ('bn1.bias', 'stem.7.bias') in convert(light).renamed
     renamed = convert(timm(512, depth=18), target='official').renamed
@@ -135,7 +135,7 @@ def test_renamed__names_the_source_and_the_target(light):
     assert ('fc.bias', 'module.fc.bias') in renamed
 
 
-def test_plain__gets_the_same_initial_eca_at_every_call_and_leaves_the_generator_alone():
+def test_plain_resnet__gets_reproducible_eca_without_changing_the_random_state():
     source = plain()
     state = torch.get_rng_state()
     first, second = convert(source), convert(source)
@@ -143,14 +143,14 @@ def test_plain__gets_the_same_initial_eca_at_every_call_and_leaves_the_generator
     assert [name for name in first.added if '.eca.' in name] == first.added
     assert len(first.added) == 8
     values_equal(first.state_dict, second.state_dict)
-    assert first.state_dict['layer1.0.eca.conv.weight'].abs().max() <= 3**-0.5  # of a Conv1d
+    assert first.state_dict['layer1.0.eca.conv.weight'].abs().max() <= 3**-0.5  # initialization of a Conv1d
 
 
-def test_plain__takes_the_kernel_sizes_asked_for():
+def test_plain_resnet__gets_the_requested_kernel_sizes():
     assert convert(plain(), eca_kernel_sizes='adaptive').backbone['eca_kernel_sizes'] == [3, 5, 5, 5]
 
 
-def test_backbone_of_detector__takes_the_backbone_alone_when_asked():
+def test_backbone_of_detector__is_converted_on_request():
     source = detector()
     conversion = convert(source, source='backbone-of-detector')
     assert conversion.dropped == ['1 tensors of neck']
@@ -250,6 +250,6 @@ def stage_blocks():
         (lambda: {**plain(), 'conv1.weight': torch.zeros(64, 3).to_sparse()}, {}, 'sparse or quantized'),
     ],
 )  # fmt: skip
-def test_convert__refuses_what_it_is_not_sure_of(make, options, message):
+def test_convert__rejects_ambiguous_checkpoints(make, options, message):
     with pytest.raises(ValueError, match=message):
         convert(make(), **options)

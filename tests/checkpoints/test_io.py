@@ -26,7 +26,7 @@ def save(path, content, **options):
 
 
 @pytest.mark.parametrize('zipped', [True, False])
-def test_read__executes_no_code_of_the_file(tmp_path, zipped):
+def test_read__does_not_execute_code_of_the_file(tmp_path, zipped):
     path = save(
         tmp_path / 'hostile.pth', dict(state_dict={}, extra=Hostile()), _use_new_zipfile_serialization=zipped
     )
@@ -53,13 +53,13 @@ def _truncated(path):
 
 
 class Attribute:
-    """Asks the reader for any attribute of an allowed class."""
+    """Pickle a reference to an attribute of an allowed class."""
 
     def __reduce__(self):
         return getattr, (HistoryBuffer, 'register_statistics')
 
 
-def test_read__gives_no_other_attribute_than_the_historys_statistics(tmp_path):
+def test_read__allows_only_the_statistics_of_history_buffers(tmp_path):
     path = save(tmp_path / 'a.pth', dict(x=Attribute()))
     with pytest.raises(ValueError, match='getattr is refused'):
         read_checkpoint(path)
@@ -83,7 +83,7 @@ def test_read__gives_no_other_attribute_than_the_historys_statistics(tmp_path):
     ],
 )
 @pytest.mark.parametrize('mmap', [False, True])
-def test_read__names_what_is_wrong_with_a_file(tmp_path, make, error, message, mmap):
+def test_read__of_a_bad_file_explains_the_problem(tmp_path, make, error, message, mmap):
     path = tmp_path / 'x.pth'
     make(path)
     with pytest.raises(error, match=message) as caught:
@@ -92,7 +92,7 @@ def test_read__names_what_is_wrong_with_a_file(tmp_path, make, error, message, m
 
 
 def safetensors_file(header, data=b'', size=None):
-    """The bytes of a file whose header may lie about its size or the data."""
+    """Return the bytes of a file whose header may state a wrong size or wrong data offsets."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return (len(text) if size is None else size).to_bytes(8, 'little') + text + data
 
@@ -116,7 +116,7 @@ W = dict(dtype='F32', shape=[2], data_offsets=[0, 8])
     ],
     ids=['truncated', 'size', 'header', 'shape', 'offsets', 'overlap', 'dtype', 'nested', 'short', 'page'],
 )
-def test_read__refuses_a_safetensors_file_that_lies(tmp_path, content):
+def test_read__rejects_inconsistent_safetensors_headers(tmp_path, content):
     path = tmp_path / 'x.safetensors'
     path.write_bytes(content)
     with pytest.raises(ValueError, match='not a safetensors file, or a truncated one') as caught:
@@ -125,7 +125,7 @@ def test_read__refuses_a_safetensors_file_that_lies(tmp_path, content):
 
 
 @pytest.mark.parametrize('name', ['x.safetensors', 'x.bin'])
-def test_read__knows_safetensors_by_content_too(tmp_path, name):
+def test_read__recognises_safetensors_by_content(tmp_path, name):
     write_weights(dict(w=torch.arange(3.0)), dict(a=[1, 'b']), tmp_path / 'x.safetensors')
     (tmp_path / 'x.safetensors').rename(tmp_path / name)
     checkpoint = read_checkpoint(tmp_path / name)
@@ -134,7 +134,7 @@ def test_read__knows_safetensors_by_content_too(tmp_path, name):
 
 
 @pytest.mark.parametrize('zipped', ['stored', 'deflated', 'older'])
-def test_read__maps_only_files_that_can_be_mapped(tmp_path, zipped):
+def test_read__memory_maps_only_supported_files(tmp_path, zipped):
     path = save(
         tmp_path / 'a.pth', dict(w=torch.arange(1000.0)), _use_new_zipfile_serialization=zipped != 'older'
     )
@@ -150,7 +150,7 @@ def test_read__maps_only_files_that_can_be_mapped(tmp_path, zipped):
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-def test_write_weights__of_parts_and_transposed_views_writes_just_their_values(tmp_path, suffix):
+def test_write_weights__of_views_writes_only_their_values(tmp_path, suffix):
     whole = torch.arange(10_000.0).reshape(100, 100)
     weights = dict(part=whole[3:5, :], turned=whole[:2].T, parameter=torch.nn.Parameter(whole[7]))
     path = tmp_path / f'a{suffix}'
@@ -162,7 +162,7 @@ def test_write_weights__of_parts_and_transposed_views_writes_just_their_values(t
     )
 
 
-def test_write_weights__leaves_nothing_when_it_fails(tmp_path, monkeypatch):
+def test_write_weights__leaves_no_file_on_failure(tmp_path, monkeypatch):
     def full(tensors, name, metadata):
         raise SafetensorError('No space left on device')
 
@@ -181,14 +181,14 @@ def test_write__keeps_an_existing_target(tmp_path):
     assert read_checkpoint(path)['w'] == 0
 
 
-def test_write__leaves_nothing_when_it_fails(tmp_path, monkeypatch):
+def test_write__leaves_no_file_on_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_io.torch, 'save', lambda obj, file: (file.write(b'half'), 1 / 0))
     with pytest.raises(ZeroDivisionError):
         write_checkpoint({}, tmp_path / 'sub' / 'a.pth')
     assert list((tmp_path / 'sub').iterdir()) == []
 
 
-def test_write__under_a_file_is_an_error_before_anything_is_made(tmp_path):
+def test_write__below_a_file_raises_an_error(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(PermissionError, match='is not a folder this user may write to'):
         write_checkpoint({}, tmp_path / 'file' / 'a.pth')
@@ -196,7 +196,7 @@ def test_write__under_a_file_is_an_error_before_anything_is_made(tmp_path):
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 def test_write_weights__writes_tied_tensors(tmp_path, suffix):
-    """As a whole, as a part from the start, and as a part from within."""
+    """Tensors may share all of their memory, a part from the start, or a part from the middle."""
     whole = torch.arange(12.0)
     weights = dict(
         first=whole, again=whole, start=whole[:5], inside=whole[3:7], parameter=torch.nn.Parameter(whole)
@@ -207,7 +207,7 @@ def test_write_weights__writes_tied_tensors(tmp_path, suffix):
     assert all(torch.equal(read[name], value) for name, value in weights.items())
 
 
-def test_write__through_a_symbolic_link_replaces_the_file_it_leads_to(tmp_path):
+def test_write__through_a_symbolic_link_replaces_its_target(tmp_path):
     target = save(tmp_path / 'target.pth', dict(w=torch.ones(1)))
     (tmp_path / 'middle.pth').symlink_to('target.pth')
     link = tmp_path / 'link.pth'
@@ -220,14 +220,14 @@ def test_write__through_a_symbolic_link_replaces_the_file_it_leads_to(tmp_path):
     assert read_checkpoint(target)['w'] == 0
 
 
-def test_write__through_a_dangling_link_makes_the_file_it_leads_to(tmp_path):
+def test_write__through_a_dangling_link_creates_its_target(tmp_path):
     (tmp_path / 'a.pth').symlink_to(tmp_path / 'other' / 'b.pth')
     write_checkpoint(dict(w=torch.zeros(1)), tmp_path / 'a.pth')
     assert (tmp_path / 'a.pth').is_symlink()
     assert read_checkpoint(tmp_path / 'other' / 'b.pth')['w'] == 0
 
 
-def test_write__through_a_link_that_leads_back_to_itself_is_an_error(tmp_path):
+def test_write__through_a_circular_link_raises_an_error(tmp_path):
     (tmp_path / 'a.pth').symlink_to(tmp_path / 'b.pth')
     (tmp_path / 'b.pth').symlink_to(tmp_path / 'a.pth')
     with pytest.raises(FileExistsError, match='a.pth is a symbolic link that leads back to itself'):
@@ -240,7 +240,7 @@ def test_write__does_not_replace_a_pipe_or_device(tmp_path):
         write_checkpoint({}, tmp_path / 'pipe', overwrite=True)
 
 
-def test_write__in_a_home_folder(tmp_path, monkeypatch):
+def test_write__expands_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     write_checkpoint(dict(w=torch.zeros(1)), '~/a.pth')
     assert read_checkpoint('~/a.pth')['w'] == 0

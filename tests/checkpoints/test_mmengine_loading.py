@@ -33,7 +33,7 @@ def holds_the_weights(layer):
     return all(torch.equal(layer.state_dict()[name], value) for name, value in WEIGHTS.items())
 
 
-def test_loader__gives_mmengine_the_weights_of_every_form(path):
+def test_loader__finds_the_weights_in_every_kind_of_checkpoint(path):
     layer = nn.Linear(1, 1)
     load_checkpoint(layer, path, strict=True)
     assert holds_the_weights(layer)
@@ -44,7 +44,7 @@ def pretrained(module, **init):
     return module
 
 
-def test_init_cfg__loads_every_form(path):
+def test_init_cfg__loads_every_kind_of_checkpoint(path):
     assert holds_the_weights(pretrained(nn.Linear(1, 1), checkpoint=path))
 
 
@@ -59,7 +59,7 @@ def test_loader__reads_safetensors_files(tmp_path):
     assert holds_the_weights(pretrained(nn.Linear(1, 1), checkpoint=str(tmp_path / 'x.safetensors')))
 
 
-def test_loader__keeps_the_other_entries_and_the_versions_of_modules(tmp_path):
+def test_loader__keeps_other_entries_and_module_versions(tmp_path):
     state_dict = nn.BatchNorm2d(2).state_dict()
     torch.save(dict(state_dict=state_dict, meta=dict(epoch=3), optimizer=dict(state={})), tmp_path / 'x.pth')
     checkpoint = CheckpointLoader.load_checkpoint(str(tmp_path / 'x.pth'))
@@ -68,8 +68,8 @@ def test_loader__keeps_the_other_entries_and_the_versions_of_modules(tmp_path):
     assert checkpoint['state_dict']._metadata == state_dict._metadata
 
 
-def test_loader__renames_averaged_weights_with_the_others(tmp_path):
-    """mmengine's EMAHook swaps them by name."""
+def test_loader__renames_averaged_weights_as_well(tmp_path):
+    """mmengine's EMAHook swaps averaged and current weights by name."""
     names = ['backbone._orig_mod.weight', 'backbone._orig_mod.bias']
     both = dict(
         state_dict=OrderedDict((name, torch.ones(1)) for name in names),
@@ -82,13 +82,13 @@ def test_loader__renames_averaged_weights_with_the_others(tmp_path):
     assert 'backbone.weight' in checkpoint['state_dict']
 
 
-def test_loader__asks_back_where_two_entries_hold_weights(tmp_path):
+def test_loader__rejects_two_containers(tmp_path):
     torch.save(dict(model=WEIGHTS, model_ema=WEIGHTS), tmp_path / 'x.pth')
     with pytest.raises(ValueError, match="x.pth: the file holds weights under 'model', 'model_ema'"):
         load_checkpoint(nn.Linear(1, 1), str(tmp_path / 'x.pth'))
 
 
-def test_loader__executes_nothing_of_a_file(tmp_path):
+def test_loader__does_not_execute_code_of_the_file(tmp_path):
     ran = tmp_path / 'ran'
 
     class Hostile:
@@ -108,25 +108,25 @@ def test_init_cfg__finds_its_prefix_with_and_without_wrappers(tmp_path, prefix):
     assert holds_the_weights(layer)
 
 
-def test_init_cfg__takes_a_prefix_that_is_a_wrapper(tmp_path):
+def test_init_cfg__accepts_the_prefix_of_a_wrapper(tmp_path):
     torch.save({f'model.{k}': v for k, v in WEIGHTS.items()}, tmp_path / 'x.pth')
     layer = pretrained(nn.Linear(1, 1), checkpoint=str(tmp_path / 'x.pth'), prefix='model.')
     assert holds_the_weights(layer)
 
 
-def test_init_cfg__with_a_prefix_of_nothing_is_an_error(tmp_path):
+def test_init_cfg__with_an_unused_prefix_raises_an_error(tmp_path):
     torch.save(WEIGHTS, tmp_path / 'x.pth')
     with pytest.raises(ValueError, match="x.pth: no tensor begins with prefix='neck.'"):
         pretrained(nn.Linear(1, 1), checkpoint=str(tmp_path / 'x.pth'), prefix='neck.')
 
 
-def test_init_cfg__that_fills_nothing_is_an_error(tmp_path):
+def test_init_cfg__that_loads_nothing_raises_an_error(tmp_path):
     torch.save(dict(a=torch.ones(1)), tmp_path / 'x.pth')
     with pytest.raises(LoadedWeightsError, match='x.pth fills none of the 2 tensors of Linear'):
         pretrained(nn.Linear(1, 1), checkpoint=str(tmp_path / 'x.pth'))
 
 
-def test_init_cfg__says_how_much_of_the_file_took_effect(tmp_path, monkeypatch):
+def test_init_cfg__logs_how_many_tensors_took_effect(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(mmengine_loading, 'print_log', lambda text, *_, **__: said.append(text))
     torch.save({**WEIGHTS, 'fc.weight': torch.ones(1)}, tmp_path / 'x.pth')
@@ -134,15 +134,15 @@ def test_init_cfg__says_how_much_of_the_file_took_effect(tmp_path, monkeypatch):
     assert said[-1] == f'Linear: 2 of 3 tensors of {tmp_path}/x.pth took effect; the model has 2.'
 
 
-def test_init_cfg__loads_into_a_module_whose_names_have_a_prefix(tmp_path):
-    """Its own are put under plain names as well: a compiled part, a part called `model`."""
+def test_init_cfg__loads_into_a_module_with_prefixed_names(tmp_path):
+    """Prefixes of the module itself are stripped, too: a compiled part, or a part named `model`."""
     model = nn.ModuleDict(dict(model=nn.Linear(1, 1)))
     torch.save(model.state_dict(), tmp_path / 'x.pth')
     other = pretrained(nn.ModuleDict(dict(model=nn.Linear(1, 1))), checkpoint=str(tmp_path / 'x.pth'))
     assert torch.equal(other['model'].weight, model['model'].weight)
 
 
-def test_init_cfg__that_fills_a_part_of_our_backbone_is_refused(tmp_path):
+def test_init_cfg__that_fills_only_part_of_the_backbone_raises_an_error(tmp_path):
     weights = {k: v for k, v in ECAResNet(18).state_dict().items() if not k.startswith('layer3.1.conv')}
     torch.save(weights, tmp_path / 'x.pth')
     backbone = ECAResNet(18, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'x.pth')))
@@ -156,14 +156,14 @@ class Detector(BaseModule):
         self.backbone, self.head = ECAResNet(18), nn.Linear(2, 2)
 
 
-def test_init_cfg__that_fills_a_part_of_a_detectors_backbone_is_refused(tmp_path):
+def test_init_cfg__that_fills_only_part_of_a_detectors_backbone_raises_an_error(tmp_path):
     weights = Detector(tmp_path / 'x.pth').state_dict()
     torch.save({k: v for k, v in weights.items() if 'layer3.1.conv' not in k}, tmp_path / 'x.pth')
     with pytest.raises(LoadedWeightsError, match='does not fill the backbone: 2 of its 128 tensors'):
         Detector(tmp_path / 'x.pth').init_weights()
 
 
-def test_init_cfg__says_which_parts_of_a_detector_start_anew(tmp_path, monkeypatch):
+def test_init_cfg__logs_which_parts_of_a_detector_keep_initial_values(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(mmengine_loading, 'print_log', lambda text, *_, **__: said.append(text))
     weights = Detector(tmp_path / 'x.pth').state_dict()
@@ -177,5 +177,5 @@ def test_init_cfg__says_which_parts_of_a_detector_start_anew(tmp_path, monkeypat
     [('x.pth', False), ('~/a b/x.safetensors', False), ('C:x.pth', False), ('https://a.org/x.pth', True),
      ('torchvision://resnet50', True), ('open-mmlab://resnet50', True), ('cluster:s3://a/x.pth', True)],
 )  # fmt: skip
-def test_is_remote__is_what_mmengine_fetches(path, remote):
+def test_is_remote__agrees_with_mmengine(path, remote):
     assert is_remote(path) == remote

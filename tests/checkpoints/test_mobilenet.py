@@ -29,12 +29,12 @@ def without_classifier(weights):
 
 
 def assert_same_tensors(ours, theirs):
-    """The same names in the same order, and the same tensors without a copy."""
+    """Check that two state_dicts hold the same tensor objects under the same names in the same order."""
     assert list(ours) == list(theirs)
     assert all(ours[key] is theirs[key] for key in ours)
 
 
-def test_converted_backbone__computes_the_original_networks_features():
+def test_converted_backbone__computes_the_features_of_the_original_network():
     checkpoint = official_checkpoint(dtype=torch.float64)
     conversion = convert_official_mobilenet(checkpoint)
     backbone = MODELS.build(dict(**conversion.backbone, out_indices=range(8))).double().eval()
@@ -45,7 +45,7 @@ def test_converted_backbone__computes_the_original_networks_features():
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
-def test_convert__keeps_every_tensor_but_the_classifier():
+def test_convert__keeps_every_tensor_except_the_classifier():
     checkpoint = official_checkpoint()
     names = list(checkpoint['state_dict'])
     conversion = convert(checkpoint)
@@ -60,22 +60,22 @@ def test_convert__keeps_every_tensor_but_the_classifier():
     assert conversion.added == []
 
 
-def test_convert__names_the_released_sizes():
+def test_convert__reports_the_released_kernel_sizes():
     conversion = convert_official_mobilenet(official_checkpoint())
     assert conversion.backbone == dict(type='ECAMobileNetV2', eca_kernel_sizes=[1, 1, 1, 1, 3, 3, 3])
     with torch.device('meta'):
         assert list(ECAMobileNetV2().eca_kernel_sizes) == conversion.backbone['eca_kernel_sizes']
 
 
-def test_convert__takes_other_sizes_from_the_file():
+def test_convert__reads_other_kernel_sizes_from_the_checkpoint():
     sizes = [{16: 9, 24: 7, 32: 5, 64: 3, 96: 1, 160: 3, 320: 5}[width] for width, *_ in BLOCKS]
     conversion = convert_official_mobilenet(official_state_dict(sizes=sizes))
     assert conversion.backbone['eca_kernel_sizes'] == [9, 7, 5, 3, 1, 3, 5]
     MODELS.build(conversion.backbone).load_state_dict(conversion.state_dict, strict=True)
 
 
-def test_convert__reads_the_flat_layout():
-    """The same random weights under the names of both variants become the same backbone."""
+def test_convert__reads_the_flat_format():
+    """Equal weights in both formats must be converted to equal backbones."""
     nested = convert_official_mobilenet(official_state_dict(prefix='')).state_dict
     flat = official_state_dict(prefix='', flat=True)
     flat['classifier.weight'] = flat.pop('classifier.1.weight')
@@ -85,7 +85,7 @@ def test_convert__reads_the_flat_layout():
     assert 'fc.weight (1000, 1280)' in conversion.dropped
 
 
-def test_convert__fills_batch_counters_of_very_old_files():
+def test_convert__adds_missing_batch_counters():
     weights = {k: v for k, v in official_state_dict().items() if not k.endswith('num_batches_tracked')}
     conversion = convert_official_mobilenet(weights)
     assert len(conversion.added) == 2 + 3 * 17 - 1
@@ -119,7 +119,7 @@ def test_round_trip__to_official_and_back_is_the_identity(sizes):
         ('module.backbone.', ('module.neck.a',), 'backbone-of-detector', 'backbone of a detector'),
     ],
 )
-def test_convert__takes_the_backbone_where_openmmlab_has_it(prefix, beside, source, recognised):
+def test_convert__finds_the_backbone_in_openmmlab_checkpoints(prefix, beside, source, recognised):
     weights = ECAMobileNetV2().state_dict()
     file = {prefix + key: value for key, value in weights.items()}
     conversion = convert({**file, **{name: torch.zeros(1) for name in beside}}, source)
@@ -127,13 +127,13 @@ def test_convert__takes_the_backbone_where_openmmlab_has_it(prefix, beside, sour
     assert_same_tensors(conversion.state_dict, weights)
 
 
-def test_recognise__takes_both_variants_with_and_without_prefix():
+def test_recognise__accepts_both_formats_with_and_without_prefix():
     for flat in (False, True):
         for prefix in ('', 'module.'):
             assert recognise_official_mobilenet(official_state_dict(prefix=prefix, flat=flat))
 
 
-def test_recognise__refuses_other_networks():
+def test_recognise__rejects_other_networks():
     weights = official_state_dict()
     without_eca = {k: v for k, v in weights.items() if v.dim() != 3}
     ours = convert_official_mobilenet(weights).state_dict
@@ -142,7 +142,7 @@ def test_recognise__refuses_other_networks():
 
 
 def edit(**changes):
-    """Official weights with tensors replaced, or removed where None is given."""
+    """Return official weights with some tensors replaced, or removed if the value is None."""
     weights = official_state_dict(prefix='')
     for key, value in changes.items():
         key = key.replace('__', '.')
@@ -168,12 +168,12 @@ def edit(**changes):
         ({**edit(), **official_state_dict()}, 'two tensors'),
     ],
 )
-def test_convert__refuses_what_it_cannot_place(checkpoint, message):
+def test_convert__rejects_unexpected_tensors(checkpoint, message):
     with pytest.raises(ValueError, match=message):
         convert_official_mobilenet(checkpoint)
 
 
-def test_to_official__refuses_other_backbones():
+def test_to_official__rejects_other_backbones():
     weights = dict(ECAMobileNetV2().state_dict())
     with pytest.raises(ValueError, match=r"unexpected \['neck.weight'\]"):
         to_official_mobilenet({**weights, 'neck.weight': torch.zeros(1)})

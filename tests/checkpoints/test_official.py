@@ -13,10 +13,10 @@ def convert_official(checkpoint):
 
 
 @pytest.mark.parametrize('depth', sorted(SIZES))
-def test_convert__reads_depth_and_sizes_and_keeps_every_tensor(depth):
+def test_convert__detects_depth_and_kernel_sizes_and_keeps_every_tensor(depth):
     with torch.device('meta'):
         source = official_state_dict_on_meta(depth)
-    # meta tensors hold no values: the shapes alone must be enough to recognise the network
+    # Meta tensors have no values, so the network has to be recognised by shapes alone.
     conversion = convert_official(dict(state_dict={k: torch.zeros(v.shape) for k, v in source.items()}))
     assert conversion.backbone == dict(type='ECAResNet', depth=depth, eca_kernel_sizes=list(SIZES[depth]))
     assert {f'module.{k}' for k in conversion.state_dict} == {k for k in source if '.fc.' not in k}
@@ -29,7 +29,7 @@ def official_state_dict_on_meta(depth):
 
 
 @pytest.mark.parametrize('depth', [18, 50])
-def test_converted_backbone__computes_the_original_networks_features(depth):
+def test_converted_backbone__computes_the_features_of_the_original_network(depth):
     checkpoint = official_checkpoint(depth, dtype=torch.float64)
     conversion = convert_official(checkpoint)
     backbone = ECAResNet(depth, eca_kernel_sizes=conversion.backbone['eca_kernel_sizes']).double().eval()
@@ -37,7 +37,7 @@ def test_converted_backbone__computes_the_original_networks_features(depth):
     x = torch.randn(1, 3, 64, 96, dtype=torch.float64)
     original = {k.removeprefix('module.'): v for k, v in checkpoint['state_dict'].items()}
     for ours, theirs in zip(backbone(x), features(original, x, depth)):
-        # relative to the largest value: the random network's grow from block to block
+        # Relative to the largest value, since the features of random networks grow from block to block.
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10 * theirs.abs().max().item())
 
 
@@ -50,18 +50,18 @@ def test_convert__reports_what_it_did():
     assert conversion.added == []
 
 
-def test_convert__takes_other_sizes_from_the_file():
+def test_convert__reads_other_kernel_sizes_from_the_checkpoint():
     conversion = convert_official(official_state_dict(18, sizes=(9, 1, 3, 5)))
     assert conversion.backbone['eca_kernel_sizes'] == [9, 1, 3, 5]
 
 
-def test_convert__takes_bare_state_dicts_without_prefix():
+def test_convert__accepts_bare_state_dicts_without_prefix():
     conversion = convert_official(official_state_dict(18, prefix=''))
     assert conversion.renamed == []
     assert 'layer1.0.eca.conv.weight' in conversion.state_dict
 
 
-def test_convert__fills_batch_counters_of_very_old_files():
+def test_convert__adds_missing_batch_counters():
     checkpoint = official_checkpoint(18)
     for key in [key for key in checkpoint['state_dict'] if key.endswith('num_batches_tracked')]:
         del checkpoint['state_dict'][key]
@@ -78,7 +78,7 @@ def test_convert__does_not_change_its_input():
 
 
 def edit(**changes):
-    """A checkpoint with tensors replaced, or removed where None is given."""
+    """Return a checkpoint with some tensors replaced, or removed if the value is None."""
     weights = official_state_dict(18, prefix='')
     for key, value in changes.items():
         key = key.replace('__', '.')
@@ -107,6 +107,6 @@ def edit(**changes):
         ({**edit(), **{f'module.{k}': v for k, v in edit().items()}}, 'two tensors'),
     ],
 )
-def test_convert__refuses_what_it_cannot_place(checkpoint, message):
+def test_convert__rejects_unexpected_tensors(checkpoint, message):
     with pytest.raises(ValueError, match=message):
         convert_official(checkpoint)

@@ -1,4 +1,4 @@
-"""Checkpoints of another network, which may fill a whole model all the same."""
+"""Checkpoints of another network that happen to contain every tensor of the model."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ class Detector(nn.Module):
 
 
 def ways(model, weights):
-    """Each way in which a run may need a file, as a call without arguments."""
+    """Return a function without arguments for each way in which a run may use a checkpoint."""
     detector = Detector(model)
     inside = {f'backbone.{name}': value for name, value in weights.items()}
     inside.update({f'head.{name}': value for name, value in detector.head.state_dict().items()})
@@ -43,8 +43,8 @@ OTHERS = dict(
 
 @pytest.mark.parametrize('way', range(3))
 @pytest.mark.parametrize('case', OTHERS)
-def test_file_with_more_in_its_stages__is_of_another_network(case, way):
-    """It holds every tensor of the model, and mmdet runs the model without the rest."""
+def test_extra_tensors_in_the_stages__mean_another_network(case, way):
+    """The checkpoint has every tensor of the model, so mmdet would silently ignore the others."""
     model, other, first = OTHERS[case]
     check = ways(model(), other().state_dict())[way]
     with pytest.raises(LoadedWeightsError, match=rf'x.pth is of another network: .*{first}'):
@@ -63,7 +63,7 @@ def test_file_with_more_in_its_stages__is_of_another_network(case, way):
     ],
     ids=['without a stage', 'classifier', 'teacher', 'mobilenet'],
 )  # fmt: skip
-def test_file_with_more_beside_its_stages__fits(model, file):
+def test_extra_tensors_outside_the_stages__are_allowed(model, file):
     for check in ways(model(), file()):
         check()
 
@@ -74,7 +74,7 @@ class Head(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(2, 2, 1) for _ in range(layers))
 
 
-def test_file_with_a_longer_head__starts_a_training_and_is_not_evaluated():
+def test_longer_head__is_allowed_for_training_but_not_for_evaluation():
     effect = predict(Head(2), Head(3).state_dict())
     require_start(effect, 'x.pth')
     with pytest.raises(LoadedWeightsError, match=r"is of another network: .*\['convs.2.weight'"):

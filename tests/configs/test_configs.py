@@ -1,4 +1,4 @@
-"""Every config is built, trained one step and run; rates follow the rules that the configs state."""
+"""Build every config, run one training step and one prediction, and check learning rates and weights."""
 
 import re
 from pathlib import Path
@@ -41,13 +41,13 @@ def without_weights(cfg):
     return cfg
 
 
-def test_every_detector_and_backbone__has_a_config():
+def test_configs__cover_every_detector_and_backbone():
     assert set(RELEASED + MOBILENET + TIMM) <= set(CONFIGS)
 
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_config__trains_one_step_and_predicts(name):
-    """Tiny images, random weights: losses are finite, gradients whole, predictions come out."""
+    """Losses must be finite, and all trainable parameters must get gradients."""
     from mmdet.testing import demo_mm_inputs
 
     cfg = without_weights(Config.fromfile(ROOT / name))
@@ -74,7 +74,7 @@ def test_config__trains_one_step_and_predicts(name):
 
 
 @pytest.mark.parametrize('name', RELEASED + MOBILENET)
-def test_1x_configs__follow_the_1x_schedule_at_the_linear_rate(name):
+def test_1x_configs__use_the_1x_schedule_and_the_linear_scaling_rule(name):
     cfg = Config.fromfile(ROOT / name)
     rate = 0.02 * 2 / 16 / (2 if name.startswith('retinanet') else 1)
     assert cfg.optim_wrapper.optimizer.lr == rate == (0.00125 if name.startswith('retinanet') else 0.0025)
@@ -87,7 +87,7 @@ def test_1x_configs__follow_the_1x_schedule_at_the_linear_rate(name):
 
 
 @pytest.mark.parametrize('name', RELEASED)
-def test_released_configs__have_the_sizes_of_the_weights_they_start_from(name):
+def test_released_configs__use_the_kernel_sizes_of_their_weights(name):
     backbone = Config.fromfile(ROOT / name).model.backbone
     sizes = SIZES[backbone.depth]
     assert backbone.eca_kernel_sizes == sizes
@@ -95,7 +95,7 @@ def test_released_configs__have_the_sizes_of_the_weights_they_start_from(name):
     assert (backbone.frozen_stages, backbone.norm_eval) == (1, True)
 
 
-def test_mobilenet_configs__are_of_two_detectors_and_start_from_the_released_weights():
+def test_mobilenet_configs__start_from_the_released_weights():
     assert [name.split('_eca')[0] for name in MOBILENET] == ['faster_rcnn', 'retinanet']
     for name in MOBILENET:
         model = Config.fromfile(ROOT / name).model
@@ -107,7 +107,7 @@ def test_mobilenet_configs__are_of_two_detectors_and_start_from_the_released_wei
 
 
 @pytest.mark.parametrize('name', TIMM)
-def test_timm_configs__follow_the_recipe_of_mmdets_strikes_back_configs(name):
+def test_timm_configs__use_the_schedule_of_mmdets_strikes_back_configs(name):
     cfg = Config.fromfile(ROOT / name)
     assert cfg.optim_wrapper.optimizer == dict(
         type='AdamW', lr=0.0001 if 'retinanet' in name else 0.0002, weight_decay=0.05
@@ -127,12 +127,12 @@ def test_model_index__describes_every_1x_config(name):
 
 
 @pytest.mark.parametrize('page', ['README.md', 'docs/checkpoints.md', 'docs/performance.md'])
-def test_pages__have_the_tables_of_the_files_that_they_are_made_from(page):
+def test_generated_tables__are_up_to_date(page):
     text = (ROOT.parent / page).read_text()
     assert load_tool('readme_tables').render(text, page) == text
 
 
-def test_checkpoint_list__names_configs_that_exist():
+def test_checkpoint_list__refers_to_existing_configs():
     import yaml
 
     for group in yaml.safe_load((ROOT / 'checkpoints.yml').read_text()):
@@ -146,7 +146,7 @@ def test_checkpoint_list__names_configs_that_exist():
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if 'retinanet' not in name])
-def test_two_stage_configs__pool_rois_by_the_layer_for_cpus(name):
+def test_two_stage_configs__use_the_fast_roi_align(name):
     head = Config.fromfile(ROOT / name).model.roi_head
     extractors = [head[key] for key in ('bbox_roi_extractor', 'mask_roi_extractor') if key in head]
     assert len(extractors) == 1 + ('mask_rcnn' in name)

@@ -1,4 +1,4 @@
-"""The backbone of every config takes the converted form of the released file that it starts from."""
+"""Load the converted released weights into the backbone of every config."""
 
 import re
 from pathlib import Path
@@ -24,24 +24,24 @@ PRUNED = dict(ecaresnet50d_pruned=2022, ecaresnet101d_pruned=2042)  # inputs of 
 
 @pytest.fixture(autouse=True)
 def _no_values(monkeypatch):
-    """A strict load compares names and shapes; tests/checkpoints compare the values."""
+    """Replace random values by zeros, since only names and shapes matter in these tests."""
     for name in ('rand', 'randn'):
         monkeypatch.setattr(torch, name, lambda *shape, generator=None, dtype=None: torch.zeros(*shape))
 
 
-def starts():
-    """Each distinct start of a backbone: the first config that has it, and the backbone's config."""
-    found = {}
+def distinct_backbones():
+    """Return the name of the first config and the backbone config of each distinct backbone."""
+    backbones = {}
     for path in sorted(ROOT.rglob('*.py')):
         name = path.relative_to(ROOT).as_posix()
         if '_base_' not in path.parts and name not in FROM_SCRATCH:
             backbone = Config.fromfile(path).model.backbone
-            found.setdefault(name if name in LEGACY else str(backbone), (name, backbone))
-    return found.values()
+            backbones.setdefault(name if name in LEGACY else str(backbone), (name, backbone))
+    return backbones.values()
 
 
-def converted(name, backbone):
-    """The tensors to load, made from a file of the layout that was released."""
+def converted_weights(name, backbone):
+    """Build a checkpoint in the released format and return its converted tensors."""
     if name in LEGACY:
         conversion = convert(detector_1x(*LEGACY[name]), 'detector-1.x')
         assert conversion.detector.config == name
@@ -66,13 +66,13 @@ def converted(name, backbone):
 
 def test_converted_weights__load_strictly_into_the_backbone_of_every_config():
     loaded = []
-    for name, backbone in starts():
+    for name, backbone in distinct_backbones():
         if backbone.init_cfg and 'se_resnet' in backbone.init_cfg.checkpoint:
             continue  # the paper's authors released no weights of SE-ResNets
         with torch.device('meta'):
             model = MODELS.build({**backbone, 'init_cfg': None})
         try:
-            model.load_state_dict(converted(name, backbone), strict=True, assign=True)
+            model.load_state_dict(converted_weights(name, backbone), strict=True, assign=True)
         except (ValueError, RuntimeError) as error:
             pytest.fail(f'{name}: {error}')
         loaded.append(name)

@@ -1,4 +1,4 @@
-"""The configs for detectors of mmdet 1.x: sizes, losses, one training step and one prediction."""
+"""Check the configs of mmdet 1.x detectors: kernel sizes, losses, one training step and one prediction."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from eca_mmdet.checkpoints.detector_configs import CONFIG_NAMES, config_name
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 
 
-def test_family__is_all_there_is():
+def test_legacy_configs__are_complete():
     assert {f'legacy/{path.name}' for path in ROOT.glob('legacy/*.py')} <= set(CONFIG_NAMES)
     assert all((ROOT / name).is_file() for name in CONFIG_NAMES)
 
 
 @pytest.mark.parametrize(('kind', 'depth'), sorted(SIZES))
-def test_config__has_the_released_sizes_and_the_old_losses(kind, depth):
+def test_config__uses_the_released_kernel_sizes_and_the_1x_losses(kind, depth):
     cfg = Config.fromfile(ROOT / config_name(kind, depth, legacy=True))
     backbone = cfg.model.backbone
     assert (backbone.type, backbone.depth, backbone.init_cfg) == ('ECAResNet', depth, None)
@@ -34,11 +34,11 @@ def test_config__has_the_released_sizes_and_the_old_losses(kind, depth):
     assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=2)
 
 
-@pytest.mark.parametrize('kind', ['Mask R-CNN', 'RetinaNet'])  # the first has all parts of Faster R-CNN
+@pytest.mark.parametrize('kind', ['Mask R-CNN', 'RetinaNet'])  # Mask R-CNN includes all parts of Faster R-CNN
 def test_config__trains_one_step_and_predicts(kind, tmp_path):
     from mmdet.testing import demo_mm_inputs
 
-    config = tmp_path / 'mine.py'  # as a user's config finds it
+    config = tmp_path / 'mine.py'  # a user's config refers to it by the package name
     config.write_text(f"_base_ = 'eca_mmdet::{config_name(kind, 50, legacy=True)}'")
     init_default_scope('mmdet')
     model = MODELS.build(Config.fromfile(config).model)

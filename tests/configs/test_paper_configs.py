@@ -1,4 +1,4 @@
-"""The paper's comparison: one config for each detector, depth and attention."""
+"""Check the configs of the paper's comparison, one per detector, depth and attention."""
 
 from copy import deepcopy
 from functools import lru_cache
@@ -25,7 +25,7 @@ WEIGHTS = {
     ('ecanet', 50): 'weights/eca_resnet50_k3557.pth',
     ('ecanet', 101): 'weights/eca_resnet101_k3357.pth',
 }
-CELLS = [(detector, network, depth) for detector in DETECTORS for network, depth in WEIGHTS]
+COMBINATIONS = [(detector, network, depth) for detector in DETECTORS for network, depth in WEIGHTS]
 
 
 @lru_cache
@@ -37,12 +37,14 @@ def config(detector, network, depth):
     return deepcopy(read(f'{detector}_{network}{depth}'))
 
 
-def test_folder__holds_one_config_a_cell():
-    assert sorted(path.stem for path in ROOT.glob('*.py')) == sorted(f'{d}_{n}{k}' for d, n, k in CELLS)
+def test_folder__has_one_config_per_combination():
+    assert sorted(path.stem for path in ROOT.glob('*.py')) == sorted(
+        f'{d}_{n}{k}' for d, n, k in COMBINATIONS
+    )
 
 
-@pytest.mark.parametrize(('detector', 'network', 'depth'), CELLS)
-def test_cell__has_its_network_its_weights_and_the_papers_rate(detector, network, depth):
+@pytest.mark.parametrize(('detector', 'network', 'depth'), COMBINATIONS)
+def test_config__uses_its_network_weights_and_the_learning_rate_of_the_paper(detector, network, depth):
     cfg = config(detector, network, depth)
     assert cfg.model.type == DETECTORS[detector]
     assert (cfg.optim_wrapper.optimizer.lr, cfg.train_cfg.max_epochs) == (0.01, 12)
@@ -55,7 +57,7 @@ def test_cell__has_its_network_its_weights_and_the_papers_rate(detector, network
     assert (backbone.depth, attentions) == (depth, {LAYERS[network]} - {None})
 
 
-def test_cell__trains_one_step():
+def test_config__trains_one_step():
     from mmdet.testing import demo_mm_inputs
 
     cfg = config('faster_rcnn', 'senet', 50)
@@ -70,7 +72,7 @@ def test_cell__trains_one_step():
 
 
 @pytest.mark.parametrize('attention', ATTENTIONS)
-def test_one_option__switches_the_attention(attention):
+def test_attention_option__replaces_the_attention(attention):
     cfg = config('mask_rcnn', 'senet', 50)
     cfg.merge_from_dict({'model.backbone.attention': attention})  # as --cfg-options does
     backbone = cfg.model.backbone
@@ -80,7 +82,7 @@ def test_one_option__switches_the_attention(attention):
     assert block.after_conv3_plugin_names == expected if block.with_plugins else not expected
 
 
-def test_missing_se_weights__say_what_they_are_and_how_to_start_from_a_plain_resnet(in_tmp):
+def test_missing_se_weights__raise_an_error_that_suggests_a_plain_resnet(in_tmp):
     cfg = config('faster_rcnn', 'senet', 101)
     cfg.work_dir = str(in_tmp)
     with pytest.raises(FileNotFoundError) as error:
@@ -94,6 +96,6 @@ def test_missing_se_weights__say_what_they_are_and_how_to_start_from_a_plain_res
         check_run(cfg, 'train')
 
 
-def test_derived_config__is_found_by_the_packages_name(tmp_path):
+def test_derived_config__can_refer_to_the_package_name(tmp_path):
     (tmp_path / 'mine.py').write_text("_base_ = 'eca_mmdet::paper/retinanet_senet50.py'")
     assert Config.fromfile(tmp_path / 'mine.py').model.backbone.attention.type == 'SELayer'

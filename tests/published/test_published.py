@@ -1,9 +1,9 @@
-"""Each row of the published tables beside what is counted here."""
+"""Compare every row of the published tables with computed costs."""
 
 from functools import cache
 
 import pytest
-from published.comparison import compare, comparison_text, printed_like
+from published.comparison import compare, comparison_text, format_like
 from published.tables import PUBLISHED
 from reference import LAYERS, official_state_dict
 
@@ -11,7 +11,7 @@ from eca_mmdet.analysis import CONVENTIONS, build_backbone
 
 ROWS = [(name, row.name) for name, table in PUBLISHED.items() for row in table.rows]
 MISPRINTED = ('imagenet', 'ECA-Net152')
-# Bytes of the released files, from timm's model index.
+# Sizes of the released files in bytes, from timm's model index.
 FILE_SIZES = {
     'ecaresnet101d': 178815067,
     'ecaresnet101d_pruned': 99852736,
@@ -28,13 +28,13 @@ def compared(table, name):
 
 
 @pytest.mark.parametrize(('table', 'name'), [row for row in ROWS if row != MISPRINTED])
-def test_parameters__agree_in_every_printed_digit(table, name):
+def test_parameters__equal_the_published_digits(table, name):
     row = compared(table, name)
     assert row['printed']['parameters'] == row['published']['parameters']
 
 
-def test_parameters__of_ecanet152_are_printed_one_digit_too_high():
-    """60,193,042 / 2^20 is 57.4046; the other five rows follow from this division."""
+def test_parameters__of_ecanet152_differ_from_the_misprint():
+    """60,193,042 / 2^20 is 57.4046. The other five rows are consistent with this unit."""
     row = compared(*MISPRINTED)
     assert row['parameters'] == 60_193_042
     assert (row['published']['parameters'], row['printed']['parameters']) == ('57.41M', '57.40M')
@@ -46,21 +46,21 @@ def test_operations__agree_within_one_percent(table, name):
 
 
 @pytest.mark.parametrize('depth', LAYERS)
-def test_parameters__equal_those_of_the_restated_official_network(depth):
+def test_parameters__equal_those_of_the_reference_network(depth):
     names = ('weight', 'bias')
     total = sum(v.numel() for k, v in official_state_dict(depth).items() if k.endswith(names))
     assert compared('imagenet', f'ECA-Net{depth}')['parameters'] == total
 
 
 @pytest.mark.parametrize('name', FILE_SIZES)
-def test_timm_parameters__fill_the_released_files(name):
-    """Four bytes a parameter and a running statistic; the rest is names, below 0.3 %."""
+def test_timm_parameters__match_the_size_of_the_released_files(name):
+    """A file has four bytes per parameter and running statistic, and less than 0.3 % for names."""
     model = build_backbone(name, classes=1000)
     stored = 4 * sum(tensor.numel() for tensor in model.state_dict().values())
     assert stored < FILE_SIZES[name] < stored * 1.003
 
 
-def test_all_seventeen_published_rows_are_there():
+def test_published_tables__have_all_seventeen_rows():
     assert {name: len(table.rows) for name, table in PUBLISHED.items()} == dict(imagenet=6, timm=5, coco=6)
 
 
@@ -74,11 +74,11 @@ def test_all_seventeen_published_rows_are_there():
         ('25,576,350', 1_234_567, False, '1,234,567'),
     ],
 )
-def test_printed_like__takes_unit_and_decimals(published, value, binary, printed):
-    assert printed_like(published, value, binary) == printed
+def test_format_like__uses_unit_and_decimals_of_the_published_value(published, value, binary, printed):
+    assert format_like(published, value, binary) == printed
 
 
-def test_comparison_text__shows_source_convention_and_both_figures():
+def test_comparison_text__shows_source_convention_and_both_values():
     table = PUBLISHED['imagenet']
     rows = [compared('imagenet', 'ECA-Net18')]
     text = comparison_text(

@@ -1,7 +1,7 @@
-"""tools/train.py and tools/test.py beside mmdet's own tools, on the same odd configs.
+"""Compare tools/train.py and tools/test.py with mmdet's tools on the same unusual configs.
 
-What mmdet trains, this project trains to the same weights, bit for bit. What mmdet breaks off with a
-traceback, this project refuses with one message. Each case where the two differ on purpose says why.
+If mmdet's tool finishes training, ours must give the same weights bit for bit. If mmdet's tool ends in a
+traceback, ours must print one error message. Intended differences have their own tests.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ from eca_mmdet.checkpoints import read_checkpoint
 
 
 def mmdet_tool(name):
-    """``main`` of a tool that mmdet installs, by its command line."""
+    """Return a function that runs a tool installed by mmdet with command-line arguments."""
     path = Path(mmdet.__file__).parent / '.mim' / 'tools' / f'{name}.py'
     spec = importlib.util.spec_from_file_location(f'mmdet_{name}', path)
     module = importlib.util.module_from_spec(spec)
@@ -41,9 +41,9 @@ MMDET = {name: mmdet_tool(name) for name in ('train', 'test')}
 
 
 class Outcome(NamedTuple):
-    """How a run ended: ``done``, ``refused`` (exit code 2) or ``traceback``."""
+    """How a run ended: ``done``, ``refused`` (exit code 2) or ``traceback``, and its output."""
 
-    kind: str
+    status: str
     message: str = ''
 
 
@@ -88,24 +88,24 @@ def train_both(case, data, capsys):
 
 
 @pytest.mark.parametrize('case', SAME, ids=lambda case: case.__name__)
-def test_train__ends_with_the_weights_of_mmdets_own_tool(case, data, capsys):
+def test_train__gives_the_same_weights_as_mmdets_tool(case, data, capsys):
     ours, theirs = train_both(case, data, capsys)
-    assert (ours.kind, theirs.kind) == ('done', 'done'), f'{ours.message}\n{theirs.message}'
+    assert (ours.status, theirs.status) == ('done', 'done'), f'{ours.message}\n{theirs.message}'
     weights, expected = (final_weights(data.parent / name) for name in ('ours', 'mmdet'))
     torch.testing.assert_close(weights, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize('case', BROKEN, ids=lambda case: case.__name__)
-def test_train__refuses_in_one_message_what_ends_mmdets_tool_in_a_traceback(case, data, capsys):
+def test_train__rejects_configs_that_end_mmdets_tool_in_a_traceback(case, data, capsys):
     ours, theirs = train_both(case, data, capsys)
-    assert (ours.kind, theirs.kind) == ('refused', 'traceback'), f'{ours.message}\n{theirs.message}'
+    assert (ours.status, theirs.status) == ('refused', 'traceback'), f'{ours.message}\n{theirs.message}'
     assert BROKEN[case] in ours.message
     assert 'Traceback' not in ours.message
 
 
-def test_train__refuses_load_from_a_backbone_where_mmdet_starts_from_random_weights(data, capsys):
+def test_train__rejects_load_from_a_backbone_where_mmdet_starts_from_random_weights(data, capsys):
     ours, theirs = train_both(starts_from_a_backbone_alone, data, capsys)
-    assert (ours.kind, theirs.kind) == ('refused', 'done'), f'{ours.message}\n{theirs.message}'
+    assert (ours.status, theirs.status) == ('refused', 'done'), f'{ours.message}\n{theirs.message}'
     assert 'backbone.pth' in ours.message
 
 
@@ -113,7 +113,7 @@ def test_train__refuses_load_from_a_backbone_where_mmdet_starts_from_random_weig
 def checkpoint(data, capsys):
     """The detector of ``retinanet`` after one epoch; its config lies beside the data."""
     path, *_ = prepare(unchanged, data)
-    assert run(MMDET['train'], [path, '--work-dir', str(data.parent / 'trained')], capsys).kind == 'done'
+    assert run(MMDET['train'], [path, '--work-dir', str(data.parent / 'trained')], capsys).status == 'done'
     return data.parent / 'trained' / 'epoch_1.pth'
 
 
@@ -121,10 +121,8 @@ def detections(path):
     return sorted(json.loads(Path(path).read_text()), key=lambda item: json.dumps(item, sort_keys=True))
 
 
-def test_test__writes_the_detections_of_mmdets_own_tool_for_images_without_annotations(
-    checkpoint, data, capsys
-):
-    """COCO test-dev has images and categories, and its annotations are kept by its server."""
+def test_test__without_annotations_writes_the_same_detections_as_mmdets_tool(checkpoint, data, capsys):
+    """The annotation file of COCO test-dev has images and categories, but no annotations."""
     edit_json(data / 'annotations/instances_val2017.json', lambda content: content.pop('annotations'))
     cfg = retinanet(data)
     cfg['model']['test_cfg'] = dict(score_thr=0.0)
@@ -138,15 +136,15 @@ def test_test__writes_the_detections_of_mmdets_own_tool_for_images_without_annot
         path = write_config(cfg, data.parent / f'{name}.py')
         work = str(data.parent / name)
         outcome = run(tool['test'], [path, str(checkpoint), '--work-dir', work], capsys)
-        assert outcome.kind == 'done', outcome.message
+        assert outcome.status == 'done', outcome.message
         written[name] = detections(f'{prefix}.bbox.json')
     assert written['ours'] == written['mmdet']
     assert written['ours']
 
 
 @pytest.mark.parametrize('entry', ['model', 'net', 'model_ema'])
-def test_test__gives_the_same_results_wherever_the_file_keeps_its_weights(entry, checkpoint, data, capsys):
-    """mmdet's own tool evaluates the random weights of a new network for these files."""
+def test_test__gives_equal_results_for_every_container(entry, checkpoint, data, capsys):
+    """mmdet's tool would evaluate random weights for these checkpoints."""
     torch.save({entry: read_checkpoint(checkpoint)['state_dict']}, data.parent / 'other.pth')
     cfg = retinanet(data)
     cfg['model']['test_cfg'] = dict(score_thr=0.0)
@@ -154,7 +152,7 @@ def test_test__gives_the_same_results_wherever_the_file_keeps_its_weights(entry,
     for weights in (checkpoint, data.parent / 'other.pth'):
         work = data.parent / weights.stem
         outcome = run(OURS['test'], [path, str(weights), '--work-dir', str(work)], capsys)
-        assert outcome.kind == 'done', outcome.message
+        assert outcome.status == 'done', outcome.message
         results = json.loads((work / 'results.json').read_text())
         found.append((results['detections'], results['results']))
     assert found[0] == found[1]

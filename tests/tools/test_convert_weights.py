@@ -23,7 +23,7 @@ def source(tmp_path):
     return path
 
 
-def test_convert__prints_what_was_done_and_the_config(source, tmp_path, capsys):
+def test_convert__prints_a_report_and_the_config(source, tmp_path, capsys):
     main([str(source), str(tmp_path / 'weights/eca18.pth')])
     printed = capsys.readouterr().out
     for text in ('ECA-ResNet-18, kernel sizes 3577', 'renamed   ', 'dropped   epoch', 'fc.weight (1000, 512)',
@@ -40,13 +40,13 @@ def test_converted_file__loads_by_init_cfg_with_nothing_missing_or_unexpected(so
     said = []
     monkeypatch.setattr(checkpoint, 'print_log', lambda text, **_: said.append(text))
     backbone.init_weights()
-    assert len(said) == 1  # that it loads; mmengine would list what is missing or unexpected
+    assert len(said) == 1  # a second message would list missing or unexpected tensors
     for key, value in official_checkpoint(18)['state_dict'].items():
         if '.fc.' not in key:
             assert torch.equal(backbone.state_dict()[key.removeprefix('module.')], value), key
 
 
-def test_init_cfg__with_other_sizes_fails_loudly(source, tmp_path):
+def test_init_cfg__with_other_kernel_sizes_raises_an_error(source, tmp_path):
     target = tmp_path / 'eca18.pth'
     main([str(source), str(target)])
     backbone = MODELS.build(
@@ -61,7 +61,7 @@ def test_init_cfg__with_other_sizes_fails_loudly(source, tmp_path):
         backbone.init_weights()
 
 
-def test_load_backbone__builds_what_the_file_describes(source, tmp_path):
+def test_load_backbone__builds_the_network_of_the_checkpoint(source, tmp_path):
     target = tmp_path / 'eca18.pth'
     main([str(source), str(target)])
     backbone = eca_mmdet.load_backbone(target, out_indices=(3,))
@@ -69,7 +69,7 @@ def test_load_backbone__builds_what_the_file_describes(source, tmp_path):
     assert [out.shape for out in backbone(torch.zeros(1, 3, 64, 64))] == [(1, 512, 2, 2)]
 
 
-def test_load_backbone__uses_nothing_that_a_file_says_about_itself(tmp_path):
+def test_load_backbone__ignores_the_metadata_of_the_file(tmp_path):
     path = tmp_path / 'x.pth'
     hostile = dict(type='os.system', command='true', depth=101, init_cfg=dict(type='os.system'))
     torch.save(dict(state_dict=ECAResNet(18).state_dict(), meta=dict(backbone=hostile)), path)
@@ -78,7 +78,7 @@ def test_load_backbone__uses_nothing_that_a_file_says_about_itself(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-def test_load_backbone__takes_files_that_were_not_converted(source, tmp_path, suffix):
+def test_load_backbone__accepts_unconverted_checkpoints(source, tmp_path, suffix):
     path = tmp_path / f'x{suffix}'
     weights = {k.removeprefix('module.'): v for k, v in official_checkpoint(18)['state_dict'].items()}
     torch.save(weights, path) if suffix == '.pth' else save_file(weights, path)
@@ -86,13 +86,13 @@ def test_load_backbone__takes_files_that_were_not_converted(source, tmp_path, su
     assert all(torch.equal(value, weights[key]) for key, value in loaded.items())
 
 
-def test_load_backbone__says_that_eca_is_untrained(tmp_path, capsys):
+def test_load_backbone__warns_that_eca_is_untrained(tmp_path, capsys):
     torch.save({k: v for k, v in ECAResNet(18).state_dict().items() if '.eca.' not in k}, tmp_path / 'x.pth')
     eca_mmdet.load_backbone(tmp_path / 'x.pth')
     assert 'these 8 start from their initial value' in ''.join(capsys.readouterr())
 
 
-def test_load_backbone__of_a_foreign_file_names_it(tmp_path):
+def test_load_backbone__of_another_kind_of_file_names_it(tmp_path):
     torch.save(dict(a=torch.zeros(1)), tmp_path / 'x.pth')
     with pytest.raises(ValueError, match='x.pth: no known format'):
         eca_mmdet.load_backbone(tmp_path / 'x.pth')
@@ -100,7 +100,7 @@ def test_load_backbone__of_a_foreign_file_names_it(tmp_path):
 
 @pytest.mark.parametrize('target', ['mmdet', 'official', 'timm'])
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-def test_written_file__holds_plain_tensors_and_what_they_are(source, tmp_path, target, suffix):
+def test_written_file__has_plain_tensors_and_metadata(source, tmp_path, target, suffix):
     path = tmp_path / f'out{suffix}'
     main([str(source), str(path), '--to', target])
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -126,7 +126,7 @@ def test_written_file__holds_plain_tensors_and_what_they_are(source, tmp_path, t
     assert path.stat().st_size < 1.01 * sum(value.nbytes for value in tensors.values()) + 100_000
 
 
-def test_source_and_target__may_lie_in_the_home_folder(source, tmp_path, monkeypatch, capsys):
+def test_source_and_target__may_be_in_the_home_folder(source, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('HOME', str(tmp_path))
     main([f'~/{source.name}', '~/weights/eca18.pth'])
     assert (tmp_path / 'weights/eca18.pth').is_file()
@@ -134,7 +134,7 @@ def test_source_and_target__may_lie_in_the_home_folder(source, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-def test_source_and_target__may_be_one_file(tmp_path, suffix):
+def test_source_and_target__may_be_the_same_file(tmp_path, suffix):
     path = tmp_path / f'x{suffix}'
     weights = official_checkpoint(18)['state_dict']
     torch.save(weights, path) if suffix == '.pth' else save_file(weights, path)
@@ -155,7 +155,7 @@ def test_init_cfg__loads_a_safetensors_file(source, tmp_path):
             assert torch.equal(backbone.state_dict()[key.removeprefix('module.')], value), key
 
 
-def test_report__says_what_becomes_of_a_missing_classifier_and_of_new_eca(tmp_path, capsys):
+def test_report__mentions_a_missing_classifier_and_initial_eca_weights(tmp_path, capsys):
     path = tmp_path / 'x.pth'
     torch.save({k: v for k, v in ECAResNet(18).state_dict().items() if '.eca.' not in k}, path)
     main([str(path), str(tmp_path / 'y.pth'), '--to', 'timm', '--eca-kernel-sizes', '5'])
@@ -167,7 +167,7 @@ def test_report__says_what_becomes_of_a_missing_classifier_and_of_new_eca(tmp_pa
 
 
 @pytest.mark.parametrize('fault', ['missing', 'existing', 'foreign', 'unwritable'])
-def test_errors__exit_with_2_and_leave_no_target(source, tmp_path, capsys, fault):
+def test_errors__exit_with_2_and_write_no_target(source, tmp_path, capsys, fault):
     target = tmp_path / 'out.pth'
     if fault == 'missing':
         source = tmp_path / 'nothing.pth'
@@ -189,14 +189,14 @@ def test_errors__exit_with_2_and_leave_no_target(source, tmp_path, capsys, fault
 
 @pytest.fixture
 def two_networks(tmp_path):
-    """A training script's file, with the weights and their averages."""
+    """Save a checkpoint with weights and averaged weights, as training scripts do."""
     weights = official_checkpoint(18)['state_dict']
     averages = {name: value + 1 for name, value in weights.items()}
     torch.save(dict(model=weights, model_ema=averages, epoch=3), tmp_path / 'two.pth')
     return tmp_path / 'two.pth', averages
 
 
-def test_convert__asks_which_of_two_networks_is_meant(two_networks, tmp_path, capsys):
+def test_convert__rejects_two_containers(two_networks, tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         main([str(two_networks[0]), str(tmp_path / 'out.pth')])
     assert exit_.value.code == 2
@@ -204,7 +204,7 @@ def test_convert__asks_which_of_two_networks_is_meant(two_networks, tmp_path, ca
     assert not (tmp_path / 'out.pth').exists()
 
 
-def test_convert__takes_the_network_that_is_asked_for_and_says_so(two_networks, tmp_path, capsys):
+def test_convert__uses_the_requested_container_and_reports_it(two_networks, tmp_path, capsys):
     path, averages = two_networks
     main([str(path), str(tmp_path / 'out.pth'), '--weights', 'model_ema'])
     printed = capsys.readouterr().out
@@ -214,7 +214,7 @@ def test_convert__takes_the_network_that_is_asked_for_and_says_so(two_networks, 
     assert torch.equal(written['conv1.weight'], averages['module.conv1.weight'])
 
 
-def test_load_backbone__takes_the_network_that_is_asked_for(two_networks):
+def test_load_backbone__uses_the_requested_container(two_networks):
     path, averages = two_networks
     with pytest.raises(ValueError, match="weights='model_ema'"):
         eca_mmdet.load_backbone(path)

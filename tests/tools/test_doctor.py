@@ -14,7 +14,7 @@ def run(cwd, **env):
     )
 
 
-def test_doctor__passes_on_a_sound_machine_and_names_what_is_optional(tmp_path):
+def test_doctor__passes_on_a_working_installation_and_lists_optional_items(tmp_path):
     result = run(tmp_path)
     states = {line[7:].split('  ')[0]: line[:5].strip() for line in result.stdout.splitlines()}
     assert states['torch'] == states["mmcv's compiled operators"] == states['mmdet'] == 'ok', result.stdout
@@ -24,7 +24,7 @@ def test_doctor__passes_on_a_sound_machine_and_names_what_is_optional(tmp_path):
         assert text in result.stdout
 
 
-def test_doctor__runs_on_a_broken_stack_and_names_the_command(tmp_path):
+def test_doctor__reports_a_broken_installation_and_the_command_to_fix_it(tmp_path):
     (tmp_path / 'sitecustomize.py').write_text("import sys; sys.modules['mmcv._ext'] = None")
     result = run(tmp_path, PYTHONPATH=str(tmp_path))
     assert result.returncode == 1
@@ -32,7 +32,7 @@ def test_doctor__runs_on_a_broken_stack_and_names_the_command(tmp_path):
     assert 'MMCV_WITH_OPS=1 pip install --no-build-isolation' in result.stdout
 
 
-def test_doctor__sees_a_full_disk_and_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+def test_doctor__reports_a_full_disk_and_a_read_only_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor.shutil, 'disk_usage', lambda path: type('Usage', (), dict(free=1e9)))
     assert doctor._disk_fact(tmp_path).remedy.startswith('free 4.0 GB')
     (tmp_path / 'file').touch()
@@ -40,7 +40,7 @@ def test_doctor__sees_a_full_disk_and_a_cache_that_cannot_be_written(tmp_path, m
     assert 'TORCH_HOME' in doctor._cache_fact().remedy
 
 
-def test_doctor__finds_data_that_is_there(shapes, tmp_path):
+def test_doctor__finds_existing_datasets(shapes, tmp_path):
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data/shapes').symlink_to(shapes)
     facts = {fact.name: fact for fact in doctor.doctor_facts(tmp_path)}
@@ -48,8 +48,8 @@ def test_doctor__finds_data_that_is_there(shapes, tmp_path):
     assert facts['data/coco'].remedy.startswith('ln -s')
 
 
-def test_table__puts_the_remedy_below_the_fault():
-    table = doctor.doctor_table([Fact('a', 'fine'), Fact('b', 'broken', 'mend')]).splitlines()
+def test_doctor_table__prints_the_remedy_below_the_fault():
+    table = doctor.doctor_table([Fact('a', 'fine'), Fact('b', 'broken', 'fix')]).splitlines()
     assert table[0].split() == ['ok', 'a', 'fine']
     assert table[1].split() == ['FAULT', 'b', 'broken']
-    assert table[2].split() == ['->', 'mend']
+    assert table[2].split() == ['->', 'fix']

@@ -1,4 +1,4 @@
-"""tools/model_cost.py as a user runs it."""
+"""Run tools/model_cost.py as a user would."""
 
 import json
 
@@ -9,7 +9,7 @@ tool = load_tool('model_cost')
 CONFIG = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
 
 
-def test_backbone__as_a_table_and_as_json(in_tmp, capsys):
+def test_backbone__is_reported_as_table_and_json(in_tmp, capsys):
     tool.main(['--backbone', '50', '--classes', '1000', '--json', 'new/cost.json'])
     printed = capsys.readouterr().out
     total = next(line for line in printed.splitlines() if line.startswith('| total'))
@@ -21,14 +21,14 @@ def test_backbone__as_a_table_and_as_json(in_tmp, capsys):
     assert [part['name'] for part in data['parts']][:2] == ['backbone.stem', 'backbone.layer1']
 
 
-def test_config__options_and_shape_reach_the_model(in_tmp, capsys):
+def test_config__is_built_with_options_and_shape(in_tmp, capsys):
     tool.main([CONFIG, '--shape', '64', '96', '--json', 'plain.json',
                '--cfg-options', 'model.backbone.attention=none'])  # fmt: skip
     assert '64x96' in capsys.readouterr().out
     assert json.loads((in_tmp / 'plain.json').read_text())['total']['attention_parameters'] == 0
 
 
-def test_backbone__takes_its_arguments_as_options(capsys):
+def test_backbone__accepts_its_arguments_as_options(capsys):
     tool.main(['--backbone', '18', '--shape', '64', '--cfg-options', 'eca_kernel_sizes=3333'])
     assert '| total ' in capsys.readouterr().out
 
@@ -65,12 +65,12 @@ def test_table__prints_and_writes_all_published_tables(in_tmp, capsys, monkeypat
         (['eca_mmdet::_base_/schedule_1x.py'], 'has no `model`'),
         (
             [CONFIG, '--cfg-options', 'model.backbone.conv_cfg.type=DCN'],
-            'MaskRCNN cannot be counted at 800x1280 without data',
+            'MaskRCNN cannot run on the meta device at 800x1280',
         ),
-        (['mmdet::detr/detr_r50_8xb2-150e_coco.py'], 'DETR cannot be counted: single-stage detectors can'),
+        (['mmdet::detr/detr_r50_8xb2-150e_coco.py'], 'DETR is not supported. Supported are single-stage'),
     ],
 )
-def test_errors__say_what_was_wrong_and_exit_with_2(in_tmp, capsys, arguments, message):
+def test_errors__explain_the_problem_and_exit_with_2(in_tmp, capsys, arguments, message):
     with pytest.raises(SystemExit) as exit_:
         tool.main(arguments)
     assert exit_.value.code == 2

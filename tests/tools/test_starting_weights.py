@@ -1,4 +1,4 @@
-"""tools/train.py and tools/test.py with checkpoints of every form, on tiny data."""
+"""Run tools/train.py and tools/test.py with every kind of checkpoint on tiny datasets."""
 
 import pickle
 
@@ -24,7 +24,7 @@ def options(data, *more):
 
 @pytest.fixture(scope='module')
 def weights():
-    """A detector whose results depend on its weights."""
+    """Return the weights of a detector whose results depend on them."""
     init_default_scope('mmdet')
     torch.manual_seed(3)
     detector = MODELS.build(load_config(CONFIG).model)
@@ -34,7 +34,7 @@ def weights():
 
 
 def detections(checkpoint, data, folder, *more):
-    """Predictions of a checkpoint over the test set."""
+    """Return the scores of a checkpoint's detections on the test set."""
     torch.save(checkpoint, folder / 'x.pth')
     out = folder / 'predictions.pkl'
     arguments = [CONFIG, str(folder / 'x.pth'), '--work-dir', str(folder), '--out', str(out)]
@@ -49,7 +49,7 @@ def expected(weights, shapes, tmp_path_factory):
 
 
 @pytest.mark.parametrize('form', ['model', 'ema', 'prefix', 'no hooks'])
-def test_test__evaluates_the_same_weights_of_every_form(weights, shapes, tmp_path, expected, form):
+def test_test__evaluates_the_weights_of_every_kind_of_checkpoint(weights, shapes, tmp_path, expected, form):
     checkpoint, more = dict(model=weights), []
     if form == 'ema':
         checkpoint = dict(ema=dict(module=weights, updates=3))
@@ -58,7 +58,7 @@ def test_test__evaluates_the_same_weights_of_every_form(weights, shapes, tmp_pat
     elif form == 'no hooks':
         more = ['custom_hooks=None']
     found = detections(checkpoint, shapes, tmp_path, *more)
-    # Without its hooks the config leaves images and weights in another memory format.
+    # Without hooks, images and weights are in another memory format.
     tolerance = dict(rtol=1e-4, atol=1e-5) if form == 'no hooks' else dict(rtol=0, atol=0)
     torch.testing.assert_close(found, expected, **tolerance)
     assert sum(len(scores) for scores in found) > 0
@@ -66,14 +66,14 @@ def test_test__evaluates_the_same_weights_of_every_form(weights, shapes, tmp_pat
     assert f'{len(weights)} of {len(weights)} tensors of {tmp_path}/x.pth took effect.' in log
 
 
-def test_test__that_cannot_choose_between_weights_exits_with_2(weights, shapes, tmp_path, capsys):
+def test_test__with_two_containers_exits_with_2(weights, shapes, tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         detections(dict(model=weights, model_ema=weights), shapes, tmp_path)
     assert exit_.value.code == 2
     assert "holds weights under 'model', 'model_ema'" in capsys.readouterr().err
 
 
-def test_train__from_a_backbone_alone_exits_with_2_before_it_starts(weights, shapes, tmp_path, capsys):
+def test_train__from_a_backbone_checkpoint_exits_with_2_before_it_starts(weights, shapes, tmp_path, capsys):
     backbone = {k.removeprefix('backbone.'): v for k, v in weights.items() if k.startswith('backbone.')}
     torch.save(dict(state_dict=backbone), tmp_path / 'x.pth')
     with pytest.raises(SystemExit) as exit_:
@@ -83,7 +83,9 @@ def test_train__from_a_backbone_alone_exits_with_2_before_it_starts(weights, sha
     assert not (tmp_path / 'w').exists()
 
 
-def test_train__from_a_detector_of_other_classes_says_what_starts_anew(weights, shapes, tmp_path, capsys):
+def test_train__from_a_detector_of_other_classes_logs_which_layers_keep_initial_values(
+    weights, shapes, tmp_path, capsys
+):
     other = {**weights, 'roi_head.bbox_head.fc_cls.weight': torch.zeros(81, 5)}
     torch.save(dict(net=other), tmp_path / 'x.pth')
     train([CONFIG, '--work-dir', str(tmp_path / 'w'), *options(shapes, f'load_from={tmp_path}/x.pth')])
@@ -94,7 +96,7 @@ def test_train__from_a_detector_of_other_classes_says_what_starts_anew(weights, 
     assert f'{len(weights) - 1} of {len(weights)} tensors of' in log
 
 
-def test_resume__says_how_much_of_the_checkpoint_took_effect(weights, shapes, tmp_path):
+def test_resume__logs_how_many_tensors_took_effect(weights, shapes, tmp_path):
     train([CONFIG, '--work-dir', str(tmp_path), *options(shapes)])
     train([CONFIG, '--work-dir', str(tmp_path), '--resume', *options(shapes, 'train_cfg.max_epochs=2')])
     log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))

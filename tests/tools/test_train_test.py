@@ -1,4 +1,4 @@
-"""tools/train.py and tools/test.py as a user runs them, on tiny data."""
+"""Run tools/train.py and tools/test.py on tiny datasets, as a user would."""
 
 import json
 import pickle
@@ -27,13 +27,13 @@ def options(data, *more):
 
 @pytest.fixture(scope='module')
 def trained(shapes, tmp_path_factory):
-    """One epoch of two iterations."""
+    """Train one epoch of two iterations."""
     work = tmp_path_factory.mktemp('work')
     train([CONFIG, '--work-dir', str(work), '--seed', '1', *options(shapes, 'train_cfg.max_epochs=1')])
     return work
 
 
-def test_train__leaves_a_checkpoint_and_a_log_with_validation(trained):
+def test_train__writes_a_checkpoint_and_a_log_with_validation(trained):
     checkpoint = read_checkpoint(trained / 'epoch_1.pth')
     assert checkpoint['meta']['iter'] == 2
     assert all(value.isfinite().all() for value in checkpoint['state_dict'].values())
@@ -42,15 +42,15 @@ def test_train__leaves_a_checkpoint_and_a_log_with_validation(trained):
     assert 'coco/segm_mAP' in log
 
 
-def test_train__validates_with_the_metric_of_tools_test(shapes, tmp_path):
-    """mmdet's own gives the AP of a class to another where category ids do not ascend."""
+def test_train__validates_with_the_same_metric_as_tools_test(shapes, tmp_path):
+    """mmdet's metric assigns APs to the wrong classes if category ids are not in ascending order."""
     more = options(shapes, 'train_cfg.max_epochs=1', 'val_evaluator.type=CocoMetric')
     train([CONFIG, '--work-dir', str(tmp_path), *more])
     log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
     assert 'COCO evaluation runs on' in log
 
 
-def test_resume__goes_on_from_the_last_checkpoint(trained, shapes):
+def test_resume__continues_from_the_last_checkpoint(trained, shapes):
     more = options(shapes, 'train_cfg.max_epochs=2')
     train([CONFIG, '--work-dir', str(trained), '--resume', *more])
     checkpoint = read_checkpoint(trained / 'epoch_2.pth')
@@ -61,7 +61,7 @@ def test_resume__goes_on_from_the_last_checkpoint(trained, shapes):
     )
 
 
-def test_resume__from_a_named_checkpoint(trained, shapes, tmp_path):
+def test_resume__continues_from_a_given_checkpoint(trained, shapes, tmp_path):
     more = options(shapes, 'train_cfg.max_epochs=2')
     train([CONFIG, '--work-dir', str(tmp_path), '--resume', str(trained / 'epoch_1.pth'), *more])
     assert not (tmp_path / 'epoch_1.pth').exists()
@@ -69,7 +69,7 @@ def test_resume__from_a_named_checkpoint(trained, shapes, tmp_path):
 
 
 @pytest.mark.parametrize('fault', ['truncated', 'another config', 'weights only', 'pointer'])
-def test_resume__refuses_a_checkpoint_it_cannot_go_on_from(trained, shapes, tmp_path, capsys, fault):
+def test_resume__rejects_unsuitable_checkpoints(trained, shapes, tmp_path, capsys, fault):
     checkpoint, path = read_checkpoint(trained / 'epoch_1.pth'), tmp_path / 'x.pth'
     resume, message = ['--resume', str(path)], 'is a truncated checkpoint'
     if fault == 'another config':
@@ -89,8 +89,8 @@ def test_resume__refuses_a_checkpoint_it_cannot_go_on_from(trained, shapes, tmp_
     assert message in capsys.readouterr().err
 
 
-def test_resume__executes_nothing_of_the_checkpoint(trained, shapes, tmp_path):
-    """mmengine runs meta['config'] of a resumed checkpoint as Python."""
+def test_resume__does_not_execute_code_of_the_checkpoint(trained, shapes, tmp_path):
+    """mmengine executes meta['config'] of a resumed checkpoint as Python code."""
     checkpoint = read_checkpoint(trained / 'epoch_1.pth')
     checkpoint['meta']['config'] = f"open('{tmp_path}/ran', 'w')"
     torch.save(checkpoint, tmp_path / 'x.pth')
@@ -100,7 +100,7 @@ def test_resume__executes_nothing_of_the_checkpoint(trained, shapes, tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
-def test_test__prints_one_table_and_writes_json_and_pictures(trained, shapes, tmp_path, capsys):
+def test_test__prints_one_table_and_writes_json_and_visualizations(trained, shapes, tmp_path, capsys):
     shown = tmp_path / 'pictures'
     more = options(shapes, 'model.test_cfg.rcnn.score_thr=0.0')
     evaluate(
@@ -126,7 +126,7 @@ def test_test__prints_one_table_and_writes_json_and_pictures(trained, shapes, tm
     assert (tmp_path / 'overview.jpg').is_file()
 
 
-def test_test__of_an_untrained_detector_says_why_the_result_is_empty(trained, shapes, tmp_path, capsys):
+def test_test__of_an_untrained_detector_explains_the_empty_result(trained, shapes, tmp_path, capsys):
     more = options(shapes, 'model.test_cfg.rcnn.score_thr=0.999')
     evaluate([CONFIG, str(trained / 'epoch_1.pth'), '--work-dir', str(tmp_path), *more])
     printed = capsys.readouterr().out
@@ -135,7 +135,7 @@ def test_test__of_an_untrained_detector_says_why_the_result_is_empty(trained, sh
     assert json.loads((tmp_path / 'results.json').read_text())['results'] == {}
 
 
-def test_test__dumps_predictions(trained, shapes, tmp_path):
+def test_test__writes_predictions(trained, shapes, tmp_path):
     out = tmp_path / 'predictions.pkl'
     evaluate(
         [
@@ -166,7 +166,7 @@ def test_test__exits_with_2_on_wrong_input(arguments, message, in_tmp, capsys):
 
 
 @pytest.mark.parametrize('fault', ['another config', 'backbone only', 'not finite', 'ending'])
-def test_test__refuses_a_checkpoint_that_does_not_fit(trained, shapes, tmp_path, capsys, fault):
+def test_test__rejects_a_checkpoint_that_does_not_match(trained, shapes, tmp_path, capsys, fault):
     checkpoint = read_checkpoint(trained / 'epoch_1.pth')
     weights = checkpoint['state_dict']
     more, message = [], 'does not fit the config'
@@ -198,7 +198,7 @@ def test_train__stops_at_a_non_finite_loss_with_exit_code_1(shapes, tmp_path, ca
     assert list(tmp_path.glob('*.pth')) == []
 
 
-def test_train__without_weights_says_so_before_it_starts(shapes, in_tmp, capsys):
+def test_train__with_missing_weights_fails_before_it_starts(shapes, in_tmp, capsys):
     with pytest.raises(SystemExit) as exit_:
         train(['eca_mmdet::mask_rcnn_ecanet50_fpn_1x.py', '--cfg-options', f'data_root={shapes}'])
     assert exit_.value.code == 2
@@ -207,7 +207,7 @@ def test_train__without_weights_says_so_before_it_starts(shapes, in_tmp, capsys)
 
 
 @pytest.mark.parametrize(('flags', 'rate'), [([], 0.001 / 2), (['--no-auto-scale-lr'], 0.001)])
-def test_train__scales_the_rate_unless_told_not_to(shapes, tmp_path, flags, rate):
+def test_train__scales_the_learning_rate_unless_disabled(shapes, tmp_path, flags, rate):
     more = options(shapes, 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=2')
     train([CONFIG, '--work-dir', str(tmp_path), *flags, *more])
     optimizer = read_checkpoint(tmp_path / 'epoch_1.pth')['optimizer']
@@ -221,7 +221,7 @@ def test_train__scales_the_rate_unless_told_not_to(shapes, tmp_path, flags, rate
         (['--launcher', 'pytorch'], [], 'needs GPUs'),
     ],
 )
-def test_train__without_a_gpu_refuses_what_needs_one(
+def test_train__without_a_gpu_rejects_options_that_need_one(
     shapes, tmp_path, capsys, monkeypatch, flags, more, message
 ):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
@@ -231,7 +231,7 @@ def test_train__without_a_gpu_refuses_what_needs_one(
     assert message in capsys.readouterr().err
 
 
-def test_train__with_amp_and_no_gpu_computes_in_bfloat16(shapes, tmp_path, monkeypatch):
+def test_train__with_amp_on_a_cpu_uses_bfloat16(shapes, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     train([CONFIG, '--work-dir', str(tmp_path), '--amp', *options(shapes, 'train_cfg.max_epochs=1')])
     log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
@@ -240,7 +240,7 @@ def test_train__with_amp_and_no_gpu_computes_in_bfloat16(shapes, tmp_path, monke
     assert {value.dtype for value in weights} == {torch.float32, torch.int64}
 
 
-def test_demo__runs_its_whole_path_on_tiny_data(in_tmp):
+def test_demo__runs_all_steps_on_tiny_data(in_tmp):
     command = [
         sys.executable,
         ROOT / 'tools/demo.py',
@@ -261,7 +261,7 @@ def test_demo__runs_its_whole_path_on_tiny_data(in_tmp):
     assert (work / 'results.json').is_file()
 
 
-def test_demo__fails_below_the_wanted_ap(in_tmp, monkeypatch, capsys):
+def test_demo__fails_below_the_minimum_ap(in_tmp, monkeypatch, capsys):
     demo = load_tool('demo')
     work = in_tmp / 'work_dirs/demo'
 

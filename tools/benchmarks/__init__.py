@@ -1,4 +1,4 @@
-"""Side-by-side timing of backbones and of detectors with them, and the share of data loading."""
+"""Benchmarks of backbones, whole detectors, single layers, checkpoint conversion and data loading."""
 
 from .backbones import benchmark_backbones
 from .cases import Cases

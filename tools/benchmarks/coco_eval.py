@@ -1,8 +1,8 @@
-"""COCO evaluation timed on pycocotools, hotcoco and faster-coco-eval, over the same detections.
+"""Time COCO evaluation with pycocotools, hotcoco and faster-coco-eval on the same detections.
 
-Two spans are timed: ``evaluate``, from detections in memory to COCO's 12 numbers, and ``metric``,
-mmdet's whole ``compute_metrics`` from a detector's predictions. The 12 numbers of each are compared
-with pycocotools', those of ``metric`` in the three digits that mmdet keeps.
+Two spans are timed: ``evaluate`` is the time from detections in memory to COCO's 12 numbers, ``metric`` is
+the time of mmdet's ``compute_metrics``. The 12 numbers of each backend are compared with those of
+pycocotools. The numbers of ``metric`` are compared to the three digits that mmdet keeps.
 """
 
 import contextlib
@@ -11,7 +11,6 @@ import importlib.util
 import io
 import os
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -19,16 +18,17 @@ import numpy as np
 from mmdet.datasets.api_wrappers import COCO, COCOeval
 from mmengine.fileio import dump
 
+from eca_mmdet.analysis import table_text
 from eca_mmdet.datasets.random_coco import random_coco
 from eca_mmdet.evaluation import FastCocoMetric
 from eca_mmdet.evaluation.hotcoco_eval import HotcocoEval
 
-from .measure import interleave, quartiles, ratios, seconds_of
+from .measure import quartiles, ratios, time_calls
 
 DISTRIBUTIONS = dict(
     pycocotools='pycocotools', hotcoco='hotcoco', faster_coco_eval='faster-coco-eval', numpy='numpy'
 )
-MAX_DETS = [100, 300, 1000]  # as mmdet sets them
+MAX_DETS = [100, 300, 1000]  # mmdet's defaults
 ITEMS = [
     'mAP',
     'mAP_50',
@@ -42,33 +42,33 @@ ITEMS = [
     'AR_s@1000',
     'AR_m@1000',
     'AR_l@1000',
-]
+]  # in the order of pycocotools
 
 
-def _pycocotools(truth: COCO, detections: List[dict], kind: str) -> np.ndarray:
-    return _twelve(COCOeval(truth, truth.loadRes(detections), kind))
+def _pycocotools(truth: COCO, detections: List[dict], iou_type: str) -> np.ndarray:
+    return _evaluate(COCOeval(truth, truth.loadRes(detections), iou_type))
 
 
-def _hotcoco(truth: COCO, detections: List[dict], kind: str) -> np.ndarray:
-    return _twelve(HotcocoEval(truth, detections, kind))
+def _hotcoco(truth: COCO, detections: List[dict], iou_type: str) -> np.ndarray:
+    return _evaluate(HotcocoEval(truth, detections, iou_type))
 
 
-def _faster_coco_eval(truth: COCO, detections: List[dict], kind: str) -> np.ndarray:
+def _faster_coco_eval(truth: COCO, detections: List[dict], iou_type: str) -> np.ndarray:
     from faster_coco_eval import COCOeval_faster
 
-    evaluation = COCOeval_faster(truth, truth.loadRes(detections), kind)
+    evaluation = COCOeval_faster(truth, truth.loadRes(detections), iou_type)
     evaluation.params.maxDets = MAX_DETS
     evaluation.evaluate()
     evaluation.accumulate()
-    # Its own summary takes AP at 1000 detections, where pycocotools takes 100.
-    summary = COCOeval(truth, None, kind)
+    # Its own summary computes AP from 1000 detections per image, pycocotools from 100.
+    summary = COCOeval(truth, None, iou_type)
     summary.params.maxDets = MAX_DETS
     summary.eval = evaluation.eval
     summary.summarize()
     return summary.stats
 
 
-def _twelve(evaluation: COCOeval) -> np.ndarray:
+def _evaluate(evaluation: COCOeval) -> np.ndarray:
     evaluation.params.maxDets = MAX_DETS
     evaluation.evaluate()
     evaluation.accumulate()
@@ -86,43 +86,42 @@ def benchmark_coco_eval(
     warmup: int = 1,
     log: Callable[[str], None] = lambda text: None,
 ) -> Dict[str, Any]:
-    """Time every installed backend on random data, interleaved.
+    """Time all installed backends on random data in interleaved rounds.
 
     Args:
-        images: Images of random ground truth, 80 classes, about 7.4 annotations an image.
-        detections: Detections for each annotation.
-        repeats: Rounds that count.
-        warmup: Rounds before them. From its first on, pycocotools has the polygons as RLE.
-        log: Is told what runs.
+        images: Images in the random ground truth, with 80 classes and about 7.4 annotations per image.
+        detections: Detections per annotation.
+        repeats: Measured rounds.
+        warmup: Warm-up rounds before them. In its first round, pycocotools converts all polygons to RLE.
+        log: Receives progress messages.
 
     Returns:
-        ``data``, ``versions``, and ``results``: for each span, kind and backend the seconds, the
-        ratio of pycocotools' seconds to its own, its 12 numbers and their largest difference.
+        ``data``, ``versions`` and ``results``. Results have, for each span, IoU type and backend, the
+        seconds, the speedup over pycocotools, the 12 numbers, and the largest difference from pycocotools.
     """
     names = [name for name in BACKENDS if importlib.util.find_spec(name)]
-    log(f'making detections of {images} images')
+    log(f'drawing detections for {images} images')
     truth, predictions = random_coco(images, detections=detections)
     results = []
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, 'truth.json'))
         dump(truth, path)
-        for kind in ('bbox', 'segm'):
-            for span, make in (('evaluate', _evaluations), ('metric', _metrics)):
-                answers: Dict[str, np.ndarray] = {}
-                calls = make(names, path, truth, predictions, kind, answers)
-                log(f'timing {span} {kind}: {", ".join(calls)}')
-                timed = {name: partial(seconds_of, call) for name, call in calls.items()}
+        for iou_type in ('bbox', 'segm'):
+            for span, make_calls in (('evaluate', _evaluate_calls), ('metric', _metric_calls)):
+                numbers: Dict[str, np.ndarray] = {}
+                calls = make_calls(names, path, truth, predictions, iou_type, numbers)
+                log(f'timing {span} {iou_type}: {", ".join(calls)}')
                 with contextlib.redirect_stdout(io.StringIO()):
-                    seconds = interleave(timed, repeats, warmup)
+                    seconds = time_calls(calls, repeats, warmup)
                 results += [
                     dict(
                         span=span,
-                        kind=kind,
+                        kind=iou_type,
                         backend=name,
                         seconds=quartiles(seconds[name]),
                         speedup=ratios(seconds['pycocotools'], seconds[name]),
-                        numbers=answers[name].tolist(),
-                        largest_difference=float(np.abs(answers[name] - answers['pycocotools']).max()),
+                        numbers=numbers[name].tolist(),
+                        largest_difference=float(np.abs(numbers[name] - numbers['pycocotools']).max()),
                     )
                     for name in calls
                 ]
@@ -134,46 +133,46 @@ def benchmark_coco_eval(
             detections=sum(len(prediction['labels']) for prediction in predictions),
         ),
         versions={name: importlib.metadata.version(DISTRIBUTIONS[name]) for name in (*names, 'numpy')},
-        rayon_threads=os.environ.get('RAYON_NUM_THREADS'),  # of hotcoco; None: all cores
+        rayon_threads=os.environ.get('RAYON_NUM_THREADS'),  # threads of hotcoco; None means all cores
         results=results,
     )
 
 
-def _evaluations(names, path, truth, predictions, kind, answers) -> Dict[str, Callable[[], None]]:
-    """Each backend with a ground truth of its own, since evaluation changes it."""
-    detections = coco_results(truth, predictions, kind)
+def _evaluate_calls(names, path, truth, predictions, iou_type, numbers) -> Dict[str, Callable[[], None]]:
+    """Return functions that evaluate with each backend and store its 12 numbers in ``numbers``."""
+    detections = coco_results(truth, predictions, iou_type)
 
-    def call(name: str) -> Callable[[], None]:
-        own = COCO(path)
+    def make_call(name: str) -> Callable[[], None]:
+        ground_truth = COCO(path)  # one per backend, since evaluation modifies it
 
         def evaluate() -> None:
-            answers[name] = BACKENDS[name](own, [dict(item) for item in detections], kind)
+            numbers[name] = BACKENDS[name](ground_truth, [dict(item) for item in detections], iou_type)
 
         return evaluate
 
     with contextlib.redirect_stdout(io.StringIO()):
-        return {name: call(name) for name in names}
+        return {name: make_call(name) for name in names}
 
 
-def _metrics(names, path, truth, predictions, kind, answers) -> Dict[str, Callable[[], None]]:
-    """mmdet's metric with each backend that it offers."""
+def _metric_calls(names, path, truth, predictions, iou_type, numbers) -> Dict[str, Callable[[], None]]:
+    """Return functions that compute ``FastCocoMetric`` with each backend it supports."""
 
-    def call(name: str) -> Callable[[], None]:
-        metric = FastCocoMetric(path, metric=kind, backend=name, metric_items=ITEMS)
+    def make_call(name: str) -> Callable[[], None]:
+        metric = FastCocoMetric(path, metric=iou_type, backend=name, metric_items=ITEMS)
         metric.dataset_meta = dict(classes=[category['name'] for category in truth['categories']])
 
         def evaluate() -> None:
-            found = metric.compute_metrics([({}, prediction) for prediction in predictions])
-            answers[name] = np.array(list(found.values()))
+            metrics = metric.compute_metrics([({}, prediction) for prediction in predictions])
+            numbers[name] = np.array(list(metrics.values()))
 
         return evaluate
 
     with contextlib.redirect_stdout(io.StringIO()):
-        return {name: call(name) for name in names if name in ('pycocotools', 'hotcoco')}
+        return {name: make_call(name) for name in names if name in ('pycocotools', 'hotcoco')}
 
 
-def coco_results(truth: Dict[str, Any], predictions: List[Dict[str, Any]], kind: str) -> List[dict]:
-    """Predictions as a COCO result file holds them: with ``bbox`` (xywh), or with ``segmentation``."""
+def coco_results(truth: Dict[str, Any], predictions: List[Dict[str, Any]], iou_type: str) -> List[dict]:
+    """Convert predictions to COCO results with ``bbox`` (x, y, width, height) or ``segmentation``."""
     results = []
     for prediction in predictions:
         boxes, scores = prediction['bboxes'].tolist(), prediction['scores'].tolist()
@@ -182,7 +181,7 @@ def coco_results(truth: Dict[str, Any], predictions: List[Dict[str, Any]], kind:
         ):
             shape = (
                 dict(bbox=[x1, y1, x2 - x1, y2 - y1])
-                if kind == 'bbox'
+                if iou_type == 'bbox'
                 else dict(segmentation=dict(size=mask['size'], counts=mask['counts']))
             )
             category = truth['categories'][label]['id']
@@ -190,14 +189,20 @@ def coco_results(truth: Dict[str, Any], predictions: List[Dict[str, Any]], kind:
     return results
 
 
-def coco_eval_text(found: Dict[str, Any]) -> str:
-    """One line a span, kind and backend."""
-    lines = [f'{"span":9}{"kind":6}{"backend":18}{"seconds":>9}{"speedup":>9}{"quartiles":>16}  12 numbers']
-    for r in found['results']:
-        low, high = r['speedup']['q1'], r['speedup']['q3']
-        same = 'equal' if r['largest_difference'] == 0 else f'differ by {r["largest_difference"]:.1e}'
-        lines.append(
-            f'{r["span"]:9}{r["kind"]:6}{r["backend"]:18}{r["seconds"]["median"]:>9.3f}'
-            f'{r["speedup"]["median"]:>9.1f}{f"{low:.1f} to {high:.1f}":>16}  {same}'
+def coco_eval_text(content: Dict[str, Any]) -> str:
+    """Format one row per span, IoU type and backend."""
+    header = ['backend', 'span', 'IoU type', 'seconds', 'speedup', '12 numbers']
+    rows = []
+    for r in content['results']:
+        speedup, difference = r['speedup'], r['largest_difference']
+        rows.append(
+            [
+                r['backend'],
+                r['span'],
+                r['kind'],
+                f'{r["seconds"]["median"]:.3f}',
+                f'{speedup["median"]:.1f} ({speedup["q1"]:.1f} to {speedup["q3"]:.1f})',
+                'equal' if difference == 0 else f'differ by {difference:.1e}',
+            ]
         )
-    return '\n'.join(lines)
+    return table_text(header, rows)

@@ -1,4 +1,4 @@
-"""3x3 convolutions alone, forward and backward, as ratios to torch's in contiguous memory format."""
+"""Time single 3x3 convolutions relative to torch's convolution in contiguous memory format."""
 
 from functools import partial
 from typing import Any, Callable, Dict, List
@@ -10,62 +10,61 @@ from eca_mmdet.layers.fast_conv import FastConv2d
 
 from .cases import Cases
 from .equality import Values, check_equal
-from .measure import interleave, quartiles, ratios, seconds_of
+from .measure import quartiles, ratios, time_calls
 
 LAYERS = ((64, 4), (128, 8), (256, 16), (512, 32), (256, 4), (256, 8))
-"""Channels and stride: the 3x3 convolutions of a ResNet's stages and of a pyramid's finest levels."""
+"""Channels and stride of the 3x3 convolutions in a ResNet's stages and in the finest levels of an FPN."""
 
-ROIS = (256, 14, 58)
-"""Channels, side and number of RoIs: a convolution of a mask head."""
+MASK_HEAD_INPUT = (58, 256, 14, 14)
+"""RoIs, channels, height and width of the input of a convolution in a mask head."""
 
 
 def benchmark_convolutions(cases: Cases, log: Callable[[str], None]) -> List[Dict[str, Any]]:
-    """Time one convolution of each kind.
+    """Time the convolutions of ``LAYERS`` and of a mask head.
 
     Args:
-        cases: Of which the image sizes, batches and rounds count.
-        log: Takes a line of progress.
+        cases: What to measure; ``modes`` and ``changing`` are not used.
+        log: Receives progress messages.
 
     Returns:
-        A record for each image size, batch, convolution, direction and way to compute it.
+        One record per image size, batch, convolution, direction and implementation.
 
     Raises:
-        ValueError: If the ways compute different values.
+        ValueError: If the implementations compute different values.
     """
     records = []
     for (height, width), batch in ((size, batch) for size in cases.sizes for batch in cases.batches):
         shapes = [(batch, c, height // stride, width // stride) for c, stride in LAYERS]
-        for shape in (*shapes, (ROIS[2], ROIS[0], ROIS[1], ROIS[1])):
-            name = 'x'.join(map(str, shape))
-            log(name)
-            ways = _ways(shape)
-            steps = ways['forward and backward'].items()
-            check_equal(Values(f'stock+{way}', step()) for way, step in steps)
-            for mode, calls in ways.items():
-                timed = {way: partial(seconds_of, call) for way, call in calls.items()}
-                seconds = interleave(timed, cases.repeats, cases.warmup)
-                for way, taken in seconds.items():
-                    record = dict(size=[height, width], batch=batch, mode=mode, model=f'{way}, {name}')
-                    ratio = ratios(taken, seconds['stock'])
-                    records.append(dict(record, n=len(taken), seconds=quartiles(taken), ratio=ratio))
+        for shape in (*shapes, MASK_HEAD_INPUT):
+            shape_text = 'x'.join(map(str, shape))
+            log(shape_text)
+            calls_by_direction = _make_calls(shape)
+            steps = calls_by_direction['forward and backward'].items()
+            check_equal(Values(f'stock+{name}', step()) for name, step in steps)
+            for direction, calls in calls_by_direction.items():
+                seconds = time_calls(calls, cases.repeats, cases.warmup)
+                for name, values in seconds.items():
+                    record = dict(size=[height, width], batch=batch, mode=direction)
+                    record.update(model=f'{name}, {shape_text}', n=len(values), seconds=quartiles(values))
+                    records.append(dict(record, ratio=ratios(values, seconds['stock'])))
     return records
 
 
-def _ways(shape: tuple) -> Dict[str, Dict[str, Callable[[], Any]]]:
-    """The calls to time, by direction and by way: equal weights and values, in two memory formats."""
+def _make_calls(shape: tuple) -> Dict[str, Dict[str, Callable[[], Any]]]:
+    """Return the calls to time by direction and implementation, all on equal weights and inputs."""
     channels = shape[1]
     plain, fast = nn.Conv2d(channels, channels, 3, padding=1), FastConv2d(channels, channels, 3, padding=1)
     fast.load_state_dict(plain.state_dict())
-    x, grad = torch.randn(shape), torch.randn(shape)
-    rows, grad_rows = (t.contiguous(memory_format=torch.channels_last) for t in (x, grad))
-    cases = {
-        'stock': (plain, x, grad),
-        'stock+channels_last': (plain, rows, grad_rows),
-        'ours': (fast, rows, grad_rows),
+    x, grad_out = torch.randn(shape), torch.randn(shape)
+    x_last, grad_last = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, grad_out))
+    implementations = {
+        'stock': (plain, x, grad_out),
+        'stock+channels_last': (plain, x_last, grad_last),
+        'ours': (fast, x_last, grad_last),
     }
     return {
-        'forward': {way: partial(_forward, conv, x) for way, (conv, x, _) in cases.items()},
-        'forward and backward': {way: partial(_step, *case) for way, case in cases.items()},
+        'forward': {name: partial(_forward, conv, x) for name, (conv, x, _) in implementations.items()},
+        'forward and backward': {name: partial(_step, *args) for name, args in implementations.items()},
     }
 
 
@@ -74,7 +73,7 @@ def _forward(conv: nn.Module, x: Tensor) -> Tensor:
     return conv(x)
 
 
-def _step(conv: nn.Module, x: Tensor, grad: Tensor) -> List[Tensor]:
+def _step(conv: nn.Module, x: Tensor, grad_out: Tensor) -> List[Tensor]:
     x = x.detach().requires_grad_()
     out = conv(x)
-    return [out.detach(), *torch.autograd.grad(out, [x, *conv.parameters()], grad)]
+    return [out.detach(), *torch.autograd.grad(out, [x, *conv.parameters()], grad_out)]

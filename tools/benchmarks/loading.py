@@ -1,4 +1,4 @@
-"""How much of a training step is waiting for data: a short run of mmengine's own loop."""
+"""Measure the share of a training step that is spent waiting for data, in a short run of mmengine's loop."""
 
 import json
 import sys
@@ -11,30 +11,29 @@ from mmengine.runner import Runner
 from eca_mmdet.apis.config import load_config
 from eca_mmdet.datasets import make_shapes
 
-from .measure import in_own_process, quartiles
+from .measure import quartiles, run_in_own_process
 
 
 def measure_loading(
     config: str, options: Optional[dict] = None, iterations: int = 20, warmup: int = 5, size: int = 160
 ) -> Dict[str, Any]:
-    """Train on drawn shapes for some iterations, in a process of its own, and read mmengine's timers.
+    """Train on drawn shapes for some iterations in a separate process, and read mmengine's timers.
 
     Args:
-        config: Of a detector for the shapes of ``make_shapes``.
-        options: Dotted names and values that override the config, such as ``scale``'s users or
-            ``train_dataloader.num_workers``.
-        iterations: That count.
-        warmup: Iterations before them, in which the workers start.
-        size: Side of the images that are drawn.
+        config: Config of a detector for the dataset of ``make_shapes``.
+        options: Dotted names and values that override the config, such as ``train_dataloader.num_workers``.
+        iterations: Measured iterations.
+        warmup: Warm-up iterations before them, in which the data loader's workers start.
+        size: Height and width of the drawn images.
 
     Returns:
-        Seconds of an iteration and of the wait for its data, and the share of all the waits.
+        Seconds per iteration, seconds of waiting for data, and the share of the waiting time.
 
     Raises:
-        RuntimeError: If the run fails, with the end of what it wrote.
+        RuntimeError: If the run fails. The message has the end of its output.
     """
     request = dict(config=str(config), options=options, iterations=iterations, warmup=warmup, size=size)
-    return in_own_process(__name__, request)
+    return run_in_own_process(__name__, request)
 
 
 def _measure(config: str, options: Optional[dict], iterations: int, warmup: int, size: int) -> Dict[str, Any]:

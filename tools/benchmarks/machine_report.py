@@ -1,4 +1,4 @@
-"""What a benchmark ran on, and its results as text."""
+"""Describe the machine of a benchmark, and format results as text."""
 
 import json
 import os
@@ -9,13 +9,14 @@ from typing import Any, Dict, List, Sequence
 
 import torch
 
+from eca_mmdet.analysis import table_text
 from eca_mmdet.environment import DISTRIBUTIONS, installed
 
 from .cases import size_text
 
 
 def machine(device: str = 'cpu') -> Dict[str, Any]:
-    """Processor, cores, threads, load and the versions of the stack."""
+    """Return the processor, cores, threads, load, and versions of the software."""
     from eca_mmdet import __version__
 
     facts: Dict[str, Any] = dict(
@@ -35,14 +36,14 @@ def machine(device: str = 'cpu') -> Dict[str, Any]:
 
 
 def _cpu_info() -> Dict[str, str]:
-    """What Linux says of the first processor; empty elsewhere."""
+    """Read the entries of the first processor in ``/proc/cpuinfo``; empty on other systems than Linux."""
     info = Path('/proc/cpuinfo')
     lines = info.read_text().split('\n\n')[0].splitlines() if info.is_file() else []
     return {key.strip(): value.strip() for key, _, value in (line.partition(':') for line in lines)}
 
 
 def _processor() -> str:
-    """Name, family and model: cloud machines of several generations share a name."""
+    """Return the processor's name, family and model; the name alone does not tell generations apart."""
     info = _cpu_info()
     if 'model name' not in info:
         return platform.processor()
@@ -52,16 +53,16 @@ def _processor() -> str:
 
 
 def instruction_sets(names: Sequence[str] = ('avx2', 'avx512f', 'avx512_bf16', 'amx')) -> Dict[str, bool]:
-    """Which instruction sets the processor has, as Linux lists them; nothing where it lists none."""
+    """Return whether the processor has each instruction set; empty if the system does not list them."""
     flags = _cpu_info().get('flags', '').split()
     return {name: any(flag.startswith(name) for flag in flags) for name in names} if flags else {}
 
 
 def check_machine(target: str) -> None:
-    """Refuse to replace the results of another machine.
+    """Protect results that were measured on another processor from being overwritten.
 
     Raises:
-        FileExistsError: If the file holds results of another processor.
+        FileExistsError: If the target holds such results.
     """
     if not Path(target).is_file():
         return
@@ -71,48 +72,55 @@ def check_machine(target: str) -> None:
         return
     if processor != _processor():
         raise FileExistsError(
-            f'{target} was measured on {processor}, and this is {_processor()}; '
-            'write to a file of another name'
+            f'{target} was measured on {processor}, but this machine has {_processor()}; '
+            'choose another file name'
         )
 
 
 def command() -> str:
-    """The command line of this process, its program by its folder and name."""
+    """Return the command line of this process, with the folder and name of the script."""
     return ' '.join(['python', '/'.join(Path(sys.argv[0]).parts[-2:]), *sys.argv[1:]])
 
 
 def report_text(results: List[Dict[str, Any]]) -> str:
-    """One line a model and case: ratios to stock and to the best stock, quartiles of both, and the figure."""
-    head = f'{"mode":7}{"image":>11}{"batch":>6}  {"model":28}{"ratio":>6}{"quartiles":>14}{"median":>12}'
-    lines = [f'{head}   to the best stock of this precision']
+    """Format one row per model and case: measurement, ratio to stock, and ratio to the best stock model."""
+    header = [
+        'model',
+        'mode',
+        'image',
+        'batch',
+        'median',
+        'graphs compiled',
+        'ratio to stock',
+        'to best stock',
+    ]
+    rows = []
     for r in results:
-        spread = _spread(r['ratio'])
         best = r.get('best_stock')
-        best = f'  {best["median"]:.2f} ({_spread(best)}) of {best["model"]}' if best else ''
-        figure = figure_text(r)
-        figure += f'  {r["graphs"]} graphs compiled' if 'graphs' in r else ''
-        lines.append(
-            f'{r["mode"]:7}{size_text(r):>11}{r["batch"]:>6}  {r["model"]:28}'
-            f'{r["ratio"]["median"]:>6.2f}{spread:>14}{figure:>12}{best}'
-        )
-    return '\n'.join(lines)
+        best_text = f'{_ratio_text(best)} of {best["model"]}' if best else ''
+        graphs = str(r.get('graphs', ''))
+        row = [r['model'], r['mode'], size_text(r), str(r['batch']), measurement_text(r), graphs]
+        rows.append([*row, _ratio_text(r['ratio']), best_text])
+    return table_text(header, rows)
 
 
-def _spread(ratio: Dict[str, float]) -> str:
-    return f'{ratio["q1"]:.2f} to {ratio["q3"]:.2f}' if 'q1' in ratio else ''
+def _ratio_text(ratio: Dict[str, float]) -> str:
+    spread = f' ({ratio["q1"]:.2f} to {ratio["q3"]:.2f})' if 'q1' in ratio else ''
+    return f'{ratio["median"]:.2f}{spread}'
 
 
-def figure_text(record: Dict[str, Any]) -> str:
-    """What was measured itself: ``601 MiB`` or ``817 ms``."""
+def measurement_text(record: Dict[str, Any]) -> str:
+    """Format the measured median, such as ``601 MiB`` or ``817 ms``."""
     if 'bytes' in record:
         return f'{record["bytes"] / 2**20:.0f} MiB'
     return f'{record["seconds"]["median"] * 1e3:.0f} ms'
 
 
-def loading_text(found: Dict[str, Any]) -> str:
-    """One line: an iteration, the wait for its data and the share of the waits."""
+def loading_text(record: Dict[str, Any]) -> str:
+    """Format the time of an iteration, the wait for data, and its share of the total time."""
+    iteration, wait = (record[key]['median'] * 1e3 for key in ('seconds', 'data_seconds'))
     return (
-        f'{found["config"]}: batch {found["batch"]}, {found["workers"]} workers, {found["n"]} iterations of '
-        f'{found["seconds"]["median"] * 1e3:.0f} ms, wait for data '
-        f'{found["data_seconds"]["median"] * 1e3:.1f} ms, {found["share"]:.1%} of the time'
+        f'{record["config"]}: batch {record["batch"]}, {record["workers"]} workers, '
+        f'{record["n"]} iterations of {iteration:.0f} ms, '
+        f'wait for data {wait:.1f} ms, {record["share"]:.1%} of the time'
     )

@@ -1,5 +1,6 @@
-"""Clocks and meters: interleaved rounds, and the peak memory of one call in a process of its own."""
+"""Measure time in interleaved rounds, and peak memory in separate processes."""
 
+import gc
 import itertools
 import json
 import os
@@ -7,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence
 
@@ -14,99 +16,120 @@ import torch
 
 
 def interleave(calls: Dict[str, Callable[[], float]], repeats: int, warmup: int) -> Dict[str, List[float]]:
-    """Make the calls in turn, round after round, so that a drift of the machine meets all of them.
+    """Make the calls one after the other in every round, so that slow drift affects all of them equally.
 
-    The order rotates by one from round to round, so that none always follows the same other.
+    The order rotates by one every round, so that no call always follows the same other one.
 
     Args:
-        calls: Each returns the seconds that it took.
-        repeats: Rounds that count.
-        warmup: Rounds before them.
+        calls: Functions that return the seconds they took, by name.
+        repeats: Measured rounds.
+        warmup: Warm-up rounds before them.
 
     Returns:
-        Seconds of each round, by name.
+        Seconds of each measured round, by name.
     """
     seconds: Dict[str, List[float]] = {name: [] for name in calls}
     names = list(calls)
-    for turn in range(warmup + repeats):
-        first = turn % len(names)
+    for index in range(warmup + repeats):
+        first = index % len(names)
         for name in names[first:] + names[:first]:
-            taken = calls[name]()
-            if turn >= warmup:
-                seconds[name].append(taken)
+            elapsed = calls[name]()
+            if index >= warmup:
+                seconds[name].append(elapsed)
     return seconds
 
 
-def seconds_of(call: Callable[[], Any], device: str = 'cpu') -> float:
-    """Make a call; return how long it took, with what it left running on the device."""
-    _wait(device)
+def time_calls(
+    calls: Dict[str, Callable[[], Any]], repeats: int, warmup: int, device: str = 'cpu'
+) -> Dict[str, List[float]]:
+    """Time functions in interleaved rounds; see ``interleave``."""
+    timed = {name: partial(time_call, call, device) for name, call in calls.items()}
+    return interleave(timed, repeats, warmup)
+
+
+def time_call(call: Callable[[], Any], device: str = 'cpu') -> float:
+    """Return the seconds of a call, including work that it queued on the device."""
+    _synchronize(device)
     start = time.perf_counter()
     call()
-    _wait(device)
+    _synchronize(device)
     return time.perf_counter() - start
 
 
-def _wait(device: str) -> None:
+def _synchronize(device: str) -> None:
     if device != 'cpu':
         torch.cuda.synchronize(device)
 
 
 def quartiles(values: List[float]) -> Dict[str, float]:
-    """Median and quartiles."""
+    """Return the median and quartiles."""
     low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
     return dict(median=middle, q1=low, q3=high)
 
 
-def ratios(seconds: List[float], reference: List[float]) -> Dict[str, float]:
-    """Median and quartiles of the ratios round by round, which a busy machine disturbs least."""
-    return quartiles([ours / theirs for ours, theirs in zip(seconds, reference)])
+def ratios(values: List[float], reference: List[float]) -> Dict[str, float]:
+    """Return the median and quartiles of the ratios of each round, which are robust to changing load."""
+    return quartiles([value / other for value, other in zip(values, reference)])
 
 
-def to_best_stock(name: str, found: Dict[str, List[float]]) -> Dict[str, Any]:
-    """Ratios to the best stock model of the same precision.
+def to_best_stock(name: str, measured: Dict[str, List[float]]) -> Dict[str, Any]:
+    """Compare a model with the best stock model of the same precision.
 
     Args:
-        name: The model.
-        found: What was measured of all models, round by round, by name.
+        name: Name of the model.
+        measured: Measurements of each round, by name, for all models.
 
     Returns:
-        ``best_stock`` with the ratio's quartiles and the stock model's name; nothing without a stock model.
+        ``best_stock`` with the stock model's name and the ratios to it; empty without a stock model.
     """
     is_half = 'amp' in name.split('+')
-    stock = [n for n in found if n.split('+')[0] == 'stock' and ('amp' in n.split('+')) == is_half]
+    stock = [n for n in measured if n.split('+')[0] == 'stock' and ('amp' in n.split('+')) == is_half]
     if not stock:
         return {}
-    best = min(stock, key=lambda n: statistics.median(found[n]))
-    return dict(best_stock=dict(model=best, **ratios(found[name], found[best])))
+    best = min(stock, key=lambda n: statistics.median(measured[n]))
+    return dict(best_stock=dict(model=best, **ratios(measured[name], measured[best])))
 
 
 def resident_bytes(field: str = 'VmRSS') -> int:
-    """Resident memory of this process now (``VmRSS``) or at its highest (``VmHWM``)."""
+    """Return the current (``VmRSS``) or peak (``VmHWM``) resident memory of this process.
+
+    Raises:
+        ValueError: On other systems than Linux.
+    """
     for line in Path('/proc/self/status').read_text().splitlines():
         if line.startswith(f'{field}:'):
             return int(line.split()[1]) * 1024
-    raise ValueError(f'/proc/self/status has no {field}; resident memory can be read on Linux only')
+    raise ValueError(f'/proc/self/status has no {field}; resident memory can only be measured on Linux')
 
 
-def peak_of(call: Callable[[], None], device: str, before: int = 0) -> int:
-    """Highest memory during a call: allocated on CUDA, resident above ``before`` on the CPU."""
+def peak_memory(call: Callable[[], Any], device: str, before: int = 0) -> int:
+    """Return the peak memory of a call in bytes: allocated on CUDA, resident minus ``before`` on a CPU."""
     if device != 'cpu':
         torch.cuda.reset_peak_memory_stats(device)
         call()
         return torch.cuda.max_memory_allocated(device)
-    Path('/proc/self/clear_refs').write_text('5')  # sets VmHWM back to VmRSS
+    Path('/proc/self/clear_refs').write_text('5')  # resets VmHWM to VmRSS
     call()
     return resident_bytes('VmHWM') - before
 
 
-def in_own_process(module: str, request: dict) -> dict:
-    """Run ``python -m module`` on a JSON request; return the JSON of its last line.
+def second_step_peak(build_step: Callable[[], Callable[[], Any]], device: str) -> int:
+    """Build a training step and return the peak memory of running it a second time, including the model."""
+    before = resident_bytes() if device == 'cpu' else 0
+    step = build_step()
+    step()
+    gc.collect()
+    return peak_memory(step, device, before)
+
+
+def run_in_own_process(module: str, request: dict) -> dict:
+    """Run ``python -m module`` with a JSON request, and return the JSON in the last line of its output.
 
     Raises:
-        RuntimeError: With the end of what it wrote, if it failed.
+        RuntimeError: If it fails. The message has the end of its error output.
     """
     command = [sys.executable, '-m', module, json.dumps(request)]
-    tools = str(Path(__file__).parents[1])  # where the package of this module lies
+    tools = str(Path(__file__).parents[1])  # has to be importable in the new process
     path = os.pathsep.join(filter(None, [tools, os.environ.get('PYTHONPATH')]))
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': path})
     if result.returncode:
@@ -117,10 +140,10 @@ def in_own_process(module: str, request: dict) -> dict:
 def memory_records(
     module: str, names: Sequence[str], cases: Any, options: Dict[str, Any]
 ) -> List[Dict[str, Any]]:
-    """Measure the memory of each model in processes of its own, by running ``module``.
+    """Measure the peak memory of each model in separate processes that run ``module``.
 
-    Resident memory hangs on what the allocator gives back and differs by a tenth from process to
-    process, so there are at most five rounds; allocated memory on CUDA does not.
+    Resident memory depends on what the allocator returns to the system. It varies by about 10 % between
+    processes, so it is measured up to five times. Allocated memory on CUDA does not vary.
     """
     records = []
     rounds = min(cases.repeats, 5) if options['device'] == 'cpu' else 1
@@ -128,9 +151,9 @@ def memory_records(
         case = dict(size=list(size), batch=batch)
         peaks: Dict[str, List[int]] = {name: [] for name in names}
         for _, name in itertools.product(range(rounds), names):
-            peaks[name].append(in_own_process(module, dict(name=name, **case, **options))['peak'])
-        for name, found in peaks.items():
-            ratio = quartiles([peak / statistics.median(peaks[names[0]]) for peak in found])
-            record = dict(**case, mode='memory', model=name, n=rounds, bytes=int(statistics.median(found)))
+            peaks[name].append(run_in_own_process(module, dict(name=name, **case, **options))['peak'])
+        for name, values in peaks.items():
+            ratio = quartiles([peak / statistics.median(peaks[names[0]]) for peak in values])
+            record = dict(**case, mode='memory', model=name, n=rounds, bytes=int(statistics.median(values)))
             records.append(dict(record, ratio=ratio, **to_best_stock(name, peaks)))
     return records

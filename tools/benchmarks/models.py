@@ -1,4 +1,4 @@
-"""The backbones that are compared, by names such as ``ours+channels_last+amp``."""
+"""Build the backbones of the benchmarks from names such as ``ours+channels_last+amp``."""
 
 import contextlib
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
@@ -20,78 +20,79 @@ KINDS: Dict[str, Tuple[type, Dict[str, Any]]] = {
     'ours': (ECAResNet, {}),
     'nchw': (ECAResNet, dict(channels_last=False)),
 }
-"""mmdet's ResNet; ECA as separate steps; SE; the fused pass without ECA, with it, without its layout."""
+"""Classes and arguments of the backbones.
+
+``stock`` is mmdet's ResNet and ``naive`` is ECA with the plain forward pass. The others use the fused
+forward pass: ``se`` with SE, ``plain`` without attention, ``ours`` with ECA, ``nchw`` with ECA in
+contiguous memory format.
+"""
 
 OPTIONS = ('channels_last', 'amp', 'compile', 'triton')
-"""Of the whole backbone and its input; ``amp`` is bfloat16, the last two as ``ECAResNet``'s arguments."""
+"""Options of a whole model: memory format, bfloat16, and the ``ECAResNet`` arguments of the same names."""
 
 BASELINES = ('stock', 'stock+channels_last', 'naive+channels_last')
-"""In every table: the first is what ratios refer to, the others need no code of ours."""
+"""Models in every table. Ratios refer to the first; the others do not use this package's fast code."""
 
 MODELS_COMPARED = (*BASELINES, 'naive', 'se', 'ours', 'ours+channels_last')
 
 
 class Contestant(NamedTuple):
-    """A backbone and how it is run."""
+    """A backbone and the options to run it with."""
 
     name: str
-    module: nn.Module  # the backbone
+    module: nn.Module
     options: Tuple[str, ...]
 
-    @property
-    def kind(self) -> str:
-        """Its name without options."""
-        return self.name.split('+')[0]
-
-    def prepare(self, x: Tensor) -> Tensor:
-        """The input in the layout that this contestant takes."""
+    def to_memory_format(self, x: Tensor) -> Tensor:
+        """Convert an input to the memory format of this contestant."""
         if 'channels_last' in self.options:
             return x.contiguous(memory_format=torch.channels_last)
         return x
 
     def forward(self, x: Tensor) -> List[Tensor]:
-        """Features of ``x``, in autocast where asked for."""
-        enabled = 'amp' in self.options
-        with torch.autocast(x.device.type, torch.bfloat16) if enabled else contextlib.nullcontext():
+        """Compute the features of ``x``, under autocast if ``amp`` is among the options."""
+        is_amp = 'amp' in self.options
+        with torch.autocast(x.device.type, torch.bfloat16) if is_amp else contextlib.nullcontext():
             return list(self.module(x))
 
     def infer(self, x: Tensor) -> List[Tensor]:
-        """Features without autograd."""
+        """Compute the features without autograd."""
         with torch.no_grad():
             return self.forward(x)
 
-    def train_step(self, x: Tensor, grads: List[Tensor]) -> List[Tensor]:
-        """Forward and backward pass; gradients of the features as a neck would give them."""
+    def train_step(self, x: Tensor, grad_features: List[Tensor]) -> List[Tensor]:
+        """Run a forward and backward pass with given gradients of the features; return the features."""
         for parameter in self.module.parameters():
             parameter.grad = None
         outs = self.forward(x)
-        asked = [(out, grad.to(out.dtype)) for out, grad in zip(outs, grads) if out.requires_grad]
-        torch.autograd.backward(*zip(*asked))
+        pairs = [(out, grad.to(out.dtype)) for out, grad in zip(outs, grad_features) if out.requires_grad]
+        torch.autograd.backward(*zip(*pairs))
         return outs
 
 
 def with_baselines(names: Sequence[str]) -> List[str]:
-    """Add the baselines, also in bfloat16 where a model computes in it."""
+    """Add the baselines to the names, and their bfloat16 versions if any model uses bfloat16."""
     half = [f'{name}+amp' for name in BASELINES if any('amp' in model.split('+') for model in names)]
     return list(dict.fromkeys([*BASELINES, *half, *names]))
 
 
-def available(name: str) -> bool:
-    """Whether this version of the package has the layers that the model needs."""
+def is_available(name: str) -> bool:
+    """Return whether the package has the attention layer that the model needs."""
     return name.split('+')[0] != 'se' or 'se' in ATTENTIONS
 
 
 def build_contestant(name: str, depth: int = 50, frozen_stages: int = 1, device: str = 'cpu') -> Contestant:
-    """Build a backbone by its name; those of one architecture get the same random weights.
+    """Build a backbone from its name. Backbones of the same architecture get the same random weights.
 
     Raises:
-        ValueError: If the name is not a kind followed by options.
+        ValueError: If the name or one of its options is unknown.
     """
     cls, arguments, options = parse_name(name, OPTIONS, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = random_norms(cls(depth=depth, frozen_stages=frozen_stages, **arguments)).to(device)
-    module.train()  # a new module's norms are not yet on frozen statistics
+        module = cls(depth=depth, frozen_stages=frozen_stages, **arguments)
+        randomize_norms(module)
+    module.to(device).train()  # train() puts the norms on frozen statistics
     if 'channels_last' in options:
         module = module.to(memory_format=torch.channels_last)
     if cls is ResNet and 'compile' in options:
@@ -102,39 +103,38 @@ def build_contestant(name: str, depth: int = 50, frozen_stages: int = 1, device:
 def parse_name(
     name: str, allowed: Sequence[str], device: str = 'cpu'
 ) -> Tuple[type, Dict[str, Any], Tuple[str, ...]]:
-    """Backbone class, its arguments and the options of a model's name.
+    """Split the name of a model into backbone class, arguments and options.
 
     Raises:
-        ValueError: If the name is not a kind followed by options, or they do not run on the device.
+        ValueError: If the name or an option is unknown, or an option does not work on the device.
     """
     kind, *options = name.split('+')
     if kind not in KINDS or not set(options) <= set(allowed):
         raise ValueError(
-            f'unknown model {name!r}: a name is one of {", ".join(KINDS)}, '
-            f'then any of {", ".join("+" + option for option in allowed)}'
+            f'unknown model {name!r}: expected one of {", ".join(KINDS)}, '
+            f'followed by any of {", ".join("+" + option for option in allowed)}'
         )
-    if not available(name):
-        raise ValueError(f'{name!r} needs an attention that is not there; there are {", ".join(ATTENTIONS)}')
+    if not is_available(name):
+        raise ValueError(f'{name!r} needs an attention that is missing; available: {", ".join(ATTENTIONS)}')
     cls, arguments = KINDS[kind]
     if 'triton' in options:
         if kind not in ('ours', 'nchw') or device == 'cpu':
-            raise ValueError(f'{name!r}: +triton is for ours and nchw on a CUDA device (--device cuda)')
+            raise ValueError(f'{name!r}: +triton needs ours or nchw on a CUDA device (--device cuda)')
         arguments = dict(arguments, triton=True)
     if 'channels_last' in options and cls is ECAResNet:
-        arguments = {'channels_last': True, **arguments}  # features too, as those of the others
+        arguments = {'channels_last': True, **arguments}  # so that its features have this memory format, too
     if 'compile' in options:
-        torch._dynamo.config.recompile_limit = 64  # all models share the code that is compiled
+        torch._dynamo.config.recompile_limit = 64  # the limit applies to all models together
         if cls is ECAResNet:
             arguments = dict(arguments, compile=True)
     return cls, arguments, tuple(options)
 
 
-def random_norms(backbone: nn.Module) -> nn.Module:
-    """Norms that do something, so that a model that leaves one out computes other values."""
+def randomize_norms(backbone: nn.Module) -> None:
+    """Give all batch norms random values, so that skipping one changes the features."""
     for norm in backbone.modules():
         if isinstance(norm, _BatchNorm):
             for tensor in (norm.weight, norm.running_var):
                 nn.init.uniform_(tensor, 0.5, 1)
             for tensor in (norm.bias, norm.running_mean):
                 nn.init.uniform_(tensor, -0.5, 0.5)
-    return backbone

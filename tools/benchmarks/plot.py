@@ -1,4 +1,4 @@
-"""Cost against image size, and ratios to the first model, one column a mode."""
+"""Plot time or memory over image size, and ratios to the first model, with one column per mode."""
 
 from typing import Any, Dict, List
 
@@ -8,14 +8,14 @@ _STYLES = ('-', '--', ':', '-.')
 
 
 def plot_results(results: List[Dict[str, Any]], path: str, title: str = '') -> None:
-    """Draw the records of a benchmark: cost an image above, ratios below, a line style a batch.
+    """Plot the results of a benchmark: cost in the upper row, ratios in the lower row.
 
-    Cases of changing sizes have no place on the axis of image sizes and are left out.
+    Each model has a color and each batch size a line style. Cases of changing image sizes are skipped.
 
     Args:
-        results: Records as ``benchmark_backbones`` returns them.
-        path: File to write; its suffix is the format.
-        title: Above the figure.
+        results: Records as returned by ``benchmark_backbones``.
+        path: File to write. Its suffix determines the format.
+        title: Title of the figure.
     """
     results = [r for r in results if 'sizes' not in r]
     modes, models, batches = (
@@ -30,15 +30,15 @@ def plot_results(results: List[Dict[str, Any]], path: str, title: str = '') -> N
                 case = (mode, model, batch)
                 records = [r for r in results if (r['mode'], r['model'], r['batch']) == case]
                 style = dict(color=f'C{i}', linestyle=_STYLES[j % 4], marker='o', markersize=3)
-                _line(axes[:, column], records, f'{model}, batch {batch}', style)
+                _plot_line(axes[:, column], records, f'{model}, batch {batch}', style)
         axes[0, column].set_title(mode)
-        axes[0, column].set_ylabel('MiB' if mode == 'memory' else 'ms an image')
-        axes[1, column].set(xlabel='megapixels an image', ylabel=f'ratio to {models[0]}')
+        axes[0, column].set_ylabel('MiB' if mode == 'memory' else 'ms per image')
+        axes[1, column].set(xlabel='megapixels per image', ylabel=f'ratio to {models[0]}')
     axes[0, 0].legend(fontsize='x-small')
     figure.savefig(path, dpi=120)
 
 
-def _line(axes: Any, records: List[Dict[str, Any]], label: str, style: Dict[str, Any]) -> None:
+def _plot_line(axes: Any, records: List[Dict[str, Any]], label: str, style: Dict[str, Any]) -> None:
     records = sorted(records, key=lambda r: r['size'][0] * r['size'][1])
     pixels = [r['size'][0] * r['size'][1] / 1e6 for r in records]
     axes[0].plot(pixels, [_cost(r) for r in records], label=label, **style)

@@ -1,4 +1,4 @@
-"""Where the time of a detector's training step or prediction goes, by kind of operation."""
+"""Profile the training step and prediction of detectors by groups of operations."""
 
 import re
 import time
@@ -10,25 +10,27 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from matplotlib.figure import Figure
 from torch.profiler import ProfilerActivity, profile
 
-from .cases import Cases, size_text
-from .whole_detectors import build_detector, synthetic_data
+from eca_mmdet.analysis import table_text
 
-WHOLE = (
+from .cases import Cases, size_text
+from .whole_detectors import build_detector, make_data
+
+INCLUSIVE_GROUPS = (
     ('convolutions', re.compile(r'^_(Conv2d|ConvNorm)')),
     ('RoIAlign', re.compile(r'RoIAlign')),
     ('NMS', re.compile(r'NMSop|nms')),
     ('mask pasting', re.compile(r'grid_sampler')),
     ('optimizer', re.compile(r'Optimizer\.')),
 )
-"""Groups that include everything that their operations call."""
+"""Groups that include all operations called by the matching ones."""
 
-SINGLE = (
+EXCLUSIVE_GROUPS = (
     ('convolutions', re.compile(r'conv')),
     ('matrix products', re.compile(r'aten::(add)?(mm|bmm|mv)|linear')),
     ('copies', re.compile(r'aten::(copy_|clone|contiguous|_to_copy|cat|index)')),
     ('other operations', re.compile(r'')),
 )
-"""Groups of operations by their own time, in order: the first pattern that matches decides."""
+"""Groups of the remaining operations by their own time. The first matching pattern decides."""
 
 GROUPS = (
     'convolutions',
@@ -53,21 +55,21 @@ def profile_detectors(
     """Profile detectors on the CPU, one after the other.
 
     Args:
-        config: Of a detector with an ``ECAResNet``; see ``benchmark_detectors``.
+        config: Config of a detector with an ``ECAResNet``; see ``benchmark_detectors``.
         names: Backbones, as in ``models.py``.
-        cases: Modes, sizes, batches and rounds of warm-up; the median round by time is reported.
+        cases: What to profile; ``changing`` is not used. The round with the median time is reported.
         options: Dotted names and values that override the config.
-        log: Takes a line of progress.
+        log: Receives progress messages.
 
     Returns:
-        A record for each case and model: ``seconds`` of the step and ``groups``, the seconds of each group.
+        One record per case and model with the ``seconds`` of the step and of each of its ``groups``.
     """
     records = []
     for name in names:
         detector = build_detector(config, name, options, 'cpu')
         modes = [mode for mode in cases.modes if mode != 'memory']
         for mode, size, batch in product(modes, cases.sizes, cases.batches):
-            data = synthetic_data(detector.module, size, batch, 'cpu')
+            data = make_data(detector.module, size, batch, 'cpu')
             call = partial(detector.run, mode, data)
             for _ in range(cases.warmup):
                 call()
@@ -80,44 +82,48 @@ def profile_detectors(
 
 
 def _profile(call: Callable[[], Any]) -> Tuple[float, Dict[str, float]]:
-    """Return the seconds of a call, and of each group of operations in it."""
+    """Return the seconds of a call and of each group of operations in it."""
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         start = time.perf_counter()
         call()
         seconds = time.perf_counter() - start
     groups = dict.fromkeys(GROUPS, 0.0)
     for event in profiler.events():
-        groups[_group_of(event)] += event.self_cpu_time_total / 1e6
+        groups[_find_group(event)] += event.self_cpu_time_total / 1e6
     groups['Python'] = max(0.0, seconds - sum(groups.values()))
     return seconds, groups
 
 
-def _group_of(event: Any) -> str:
-    ancestor, whole = event, None
+def _find_group(event: Any) -> str:
+    """Return the inclusive group of the outermost matching ancestor, otherwise an exclusive group."""
+    ancestor, group = event, None
     while ancestor is not None:
-        whole = next((name for name, pattern in WHOLE if pattern.search(ancestor.name)), whole)
+        group = next((name for name, pattern in INCLUSIVE_GROUPS if pattern.search(ancestor.name)), group)
         ancestor = ancestor.cpu_parent
-    return whole or next(name for name, pattern in SINGLE if pattern.search(event.name))
+    return group or next(name for name, pattern in EXCLUSIVE_GROUPS if pattern.search(event.name))
 
 
 def profile_text(records: List[Dict[str, Any]]) -> str:
-    """A line for each case, model and group: milliseconds, and the share of the step."""
-    lines = []
+    """Format one table per case and model with the milliseconds and share of each group."""
+    blocks = []
     for r in records:
-        total = r['seconds'] * 1e3
-        lines.append(f'{r["model"]}, {r["mode"]}, {size_text(r)}, batch {r["batch"]}: {total:.0f} ms')
-        for group, seconds in r['groups'].items():
-            lines.append(f'  {group:18}{seconds * 1e3:8.0f} ms {seconds / r["seconds"]:6.1%}')
-    return '\n'.join(lines)
+        total = r['seconds']
+        rows = [
+            [group, f'{seconds * 1e3:.0f}', f'{seconds / total:.1%}']
+            for group, seconds in r['groups'].items()
+        ]
+        title = f'{r["model"]}, {r["mode"]}, {size_text(r)}, batch {r["batch"]}: {total * 1e3:.0f} ms'
+        blocks.append(f'{title}\n{table_text(["operations", "ms", "share"], rows)}')
+    return '\n'.join(blocks)
 
 
 def plot_profile(records: List[Dict[str, Any]], path: str, title: str = '') -> None:
-    """Draw a bar for each case and model, divided into the groups.
+    """Plot one bar per case and model, divided into the groups.
 
     Args:
-        records: What ``profile_detectors`` returns.
-        path: File to write; its suffix is the format.
-        title: Above the figure.
+        records: Records as returned by ``profile_detectors``.
+        path: File to write. Its suffix determines the format.
+        title: Title of the figure.
     """
     modes = list(dict.fromkeys(r['mode'] for r in records))
     figure = Figure(figsize=(9, 1.2 + 0.5 * len(records)), layout='constrained')
@@ -133,6 +139,6 @@ def plot_profile(records: List[Dict[str, Any]], path: str, title: str = '') -> N
             left = [a + b for a, b in zip(left, widths)]
         axis.invert_yaxis()
         axis.set_title(mode, fontsize='small')
-        axis.set_xlabel('seconds of a step')
+        axis.set_xlabel('seconds per step')
     axes[0].legend(fontsize='x-small', loc='center left', bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=120)

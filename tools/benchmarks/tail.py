@@ -1,4 +1,4 @@
-"""The end of a block alone, forward and backward, against the bandwidth of the device's memory."""
+"""Time the forward and backward pass of block tails relative to the limit set by memory bandwidth."""
 
 from functools import partial
 from itertools import product
@@ -12,25 +12,28 @@ from eca_mmdet.fused.eca_residual import eca_residual
 from eca_mmdet.layers import ECALayer
 
 from .cases import Cases
-from .measure import interleave, quartiles, ratios, seconds_of
+from .measure import quartiles, ratios, time_calls
 
 COPIES = 5
-"""Copies that move as much as the end of a block must: forward it reads z for the mean, then z and the
-identity, and writes the output; backward it reads the gradient, the output and the identity or z and
-writes the gradient behind the ReLU, which it reads again for the gradient of z. A copy moves two."""
+"""Number of tensor copies that move as much memory as a block tail.
+
+The forward pass reads ``z`` for the mean, then ``z`` and the identity, and writes the output: four tensors.
+The backward pass reads the output's gradient, the output, and the identity or ``z``. It writes the gradient
+before the ReLU, reads it again, and writes the gradient of ``z``: six tensors. A copy moves two tensors.
+"""
 
 
 def benchmark_tail(cases: Cases, device: str, log: Callable[[str], None]) -> List[Dict[str, Any]]:
-    """Time the end of a block of each stage of a ResNet-50.
+    """Time a block tail in each stage of a ResNet-50.
 
     Args:
-        cases: Of which the image sizes, batches and rounds count.
+        cases: What to measure; ``modes`` and ``changing`` are not used.
         device: ``'cpu'`` or ``'cuda'``.
-        log: Takes a line of progress.
+        log: Receives progress messages.
 
     Returns:
-        A record for each image size, batch, stage, type and way to compute it; ``ratio`` is to the time
-        of ``COPIES`` copies of the tensor, the least that memory allows.
+        One record per image size, batch, stage, dtype and implementation. ``ratio`` refers to the time of
+        ``COPIES`` copies of the tensor, the lower limit set by memory bandwidth.
     """
     records = []
     for size, batch, stage, dtype in product(
@@ -40,20 +43,20 @@ def benchmark_tail(cases: Cases, device: str, log: Callable[[str], None]) -> Lis
         shape = batch, 128 * 2**stage, -(-size[0] // stride), -(-size[1] // stride)
         name = f'stage {stage} {str(dtype).split(".")[1]}'
         log(f'{name}, {size[0]}x{size[1]}, batch {batch}')
-        calls = {key: partial(seconds_of, call, device) for key, call in _calls(shape, dtype, device).items()}
-        seconds = interleave(calls, cases.repeats, cases.warmup)
-        least = [COPIES * s for s in seconds.pop('copy')]
-        for way, taken in dict(limit=least, **seconds).items():
-            record = dict(size=list(size), batch=batch, mode='tail', model=f'{way}, {name}', n=len(taken))
-            records.append(dict(record, seconds=quartiles(taken), ratio=ratios(taken, least)))
+        seconds = time_calls(_make_calls(shape, dtype, device), cases.repeats, cases.warmup, device)
+        limit = [COPIES * copy_seconds for copy_seconds in seconds.pop('copy')]
+        for key, values in dict(limit=limit, **seconds).items():
+            record = dict(size=list(size), batch=batch, mode='tail', model=f'{key}, {name}', n=len(values))
+            records.append(dict(record, seconds=quartiles(values), ratio=ratios(values, limit)))
     return records
 
 
-def _calls(shape: tuple, dtype: torch.dtype, device: str) -> Dict[str, Callable[[], Any]]:
+def _make_calls(shape: tuple, dtype: torch.dtype, device: str) -> Dict[str, Callable[[], Any]]:
     layer = ECALayer(kernel_size=5).to(device)
-    layout = torch.channels_last if device == 'cpu' else torch.contiguous_format  # as the fused pass has it
-    z, identity, grad, target = (
-        torch.randn(shape, device=device).to(dtype).contiguous(memory_format=layout) for _ in range(4)
+    # The memory formats of the fused forward pass.
+    memory_format = torch.channels_last if device == 'cpu' else torch.contiguous_format
+    z, identity, grad_out, target = (
+        torch.randn(shape, device=device).to(dtype).contiguous(memory_format=memory_format) for _ in range(4)
     )
     for leaf in (z, identity):
         leaf.requires_grad_()
@@ -63,11 +66,11 @@ def _calls(shape: tuple, dtype: torch.dtype, device: str) -> Dict[str, Callable[
 
     def step(function: Callable[[Tensor, Tensor, ECALayer], Tensor]) -> None:
         z.grad = identity.grad = layer.conv.weight.grad = None
-        function(z, identity, layer).backward(grad)
+        function(z, identity, layer).backward(grad_out)
 
-    ways = dict(plain=plain, ours=eca_residual)
+    implementations = dict(plain=plain, ours=eca_residual)
     if device != 'cpu':
-        ways['compile'] = torch.compile(plain, **COMPILE_OPTIONS)
-        ways['triton'] = partial(eca_residual, triton=True)
-    calls = {name: partial(step, function) for name, function in ways.items()}
-    return dict(copy=lambda: target.copy_(grad), **calls)
+        implementations['compile'] = torch.compile(plain, **COMPILE_OPTIONS)
+        implementations['triton'] = partial(eca_residual, triton=True)
+    calls = {name: partial(step, function) for name, function in implementations.items()}
+    return dict(copy=lambda: target.copy_(grad_out), **calls)

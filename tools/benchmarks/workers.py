@@ -1,7 +1,7 @@
-"""Rounds of the models: on a CPU each model in a process of its own, as users run it.
+"""Run rounds of the models, on a CPU each model in its own process.
 
-In one process the models would share what the allocator keeps, and the time of each, by up to a
-quarter, would depend on which ran before it.
+In a single process the models share memory that the allocator keeps. The time of a model then depends
+by up to 25 % on which model ran before it.
 """
 
 import multiprocessing
@@ -11,61 +11,62 @@ from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple
 
 import torch
 
-from .measure import seconds_of
+from .measure import time_call
 
-CallOf = Callable[[str, Tuple[int, int], int], Callable[[], Any]]
-"""From mode, size and batch to one round of a model."""
+PrepareStep = Callable[[str, Tuple[int, int], int], Callable[[], Any]]
+"""Prepares a step of a model for a mode, image size and batch size."""
 
 
 class Round(NamedTuple):
-    """What one round of a model took."""
+    """Seconds of one round, and the number of graphs that torch compiled in it."""
 
     seconds: float
-    graphs: int  # that torch compiled in it
+    graphs: int
 
 
-RoundOf = Callable[[str, Tuple[int, int], int], Round]
+RunRound = Callable[[str, Tuple[int, int], int], Round]
+"""Runs one round of a model for a mode, image size and batch size."""
 
 
-def rounds_of(names: Sequence[str], build: Callable[..., CallOf], device: str) -> Dict[str, RoundOf]:
-    """A function for each model that runs one round of it and times it.
+def start_models(names: Sequence[str], build: Callable[..., PrepareStep], device: str) -> Dict[str, RunRound]:
+    """Build the models, and return a function per model that runs and times one round.
 
     Args:
-        names: Of the models.
-        build: Makes a model's rounds from its name; can be pickled.
-        device: ``'cpu'``, or ``'cuda'``, where all models share one process and its memory.
+        names: Names of the models.
+        build: Builds a model from its name; must be picklable.
+        device: ``'cpu'`` runs each model in its own process, ``'cuda'`` runs all in this process.
 
     Raises:
-        RuntimeError: If a model's process fails; here or from the functions.
+        RuntimeError: If the process of a model fails. The returned functions raise it, too.
     """
     if device != 'cpu':
-        return {name: partial(_timed, build(name), device) for name in names}
+        return {name: partial(_run_round, build(name), device) for name in names}
     workers = {name: _Worker(name, build) for name in names}
     for worker in workers.values():
-        worker.receive()  # it is ready
+        worker.receive()  # wait until the model is built
     return workers
 
 
-def _timed(call_of: CallOf, device: str, *case: Any) -> Round:
-    call, before = call_of(*case), _graphs()
-    return Round(seconds_of(call, device), _graphs() - before)
+def _run_round(prepare_step: PrepareStep, device: str, *case: Any) -> Round:
+    step, graphs_before = prepare_step(*case), _count_graphs()
+    return Round(time_call(step, device), _count_graphs() - graphs_before)
 
 
-def _graphs() -> int:
-    dynamo = sys.modules.get('torch._dynamo')  # takes seconds to import
+def _count_graphs() -> int:
+    dynamo = sys.modules.get('torch._dynamo')  # not imported here, which would take seconds
     return dynamo.utils.counters['stats']['unique_graphs'] if dynamo else 0
 
 
 class _Worker:
-    """A process that holds one model; ends with this one."""
+    """A daemon process that holds one model."""
 
-    def __init__(self, name: str, build: Callable[..., CallOf]) -> None:
+    def __init__(self, name: str, build: Callable[..., PrepareStep]) -> None:
         context = multiprocessing.get_context('spawn')
         self.name = name
-        self.pipe, theirs = context.Pipe()
-        arguments = theirs, partial(build, name), torch.get_num_threads()
+        self.pipe, worker_pipe = context.Pipe()
+        arguments = worker_pipe, partial(build, name), torch.get_num_threads()
         context.Process(target=_serve, args=arguments, daemon=True).start()
-        theirs.close()
+        worker_pipe.close()
 
     def __call__(self, *case: Any) -> Round:
         self.pipe.send(case)
@@ -75,20 +76,20 @@ class _Worker:
         try:
             answer = self.pipe.recv()
         except EOFError:
-            answer = 'its process ended; was there too little memory?'
+            answer = 'its process ended unexpectedly, perhaps because memory ran out'
         if isinstance(answer, str):
             raise RuntimeError(f'{self.name}: {answer}')
         return answer
 
 
-def _serve(pipe: Any, build: Callable[[], CallOf], threads: int) -> None:
+def _serve(pipe: Any, build: Callable[[], PrepareStep], threads: int) -> None:
     torch.set_num_threads(threads)
     try:
-        call_of = build()
+        prepare_step = build()
         pipe.send(None)
         while True:
-            pipe.send(_timed(call_of, 'cpu', *pipe.recv()))
+            pipe.send(_run_round(prepare_step, 'cpu', *pipe.recv()))
     except (EOFError, KeyboardInterrupt):
-        return  # the other process has what it wanted, or the user has
+        return  # the parent process has finished, or the user has interrupted it
     except Exception as error:
         pipe.send(f'{type(error).__name__}: {error}')

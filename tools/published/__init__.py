@@ -1,4 +1,4 @@
-"""The published cost tables, and their comparison with computed costs."""
+"""Compare the published cost tables with computed costs."""
 
 from .comparison import compare_all, comparison_text
 

@@ -1,4 +1,4 @@
-"""Compare the published cost tables with computed costs, as text and as data."""
+"""Compare published cost tables with computed costs, as text and as data."""
 
 import re
 from typing import Any, Dict, Iterable
@@ -10,29 +10,29 @@ from .tables import PUBLISHED, PublishedTable, Row
 
 
 def compare(table: PublishedTable, row: Row) -> Dict[str, Any]:
-    """Compute what a row of a published table states.
+    """Compute the cost of a row of a published table.
 
     Returns:
-        The published strings, the computed numbers, and these printed as the published ones.
+        The published strings, the computed numbers, and the computed numbers in the published format.
     """
-    detector = 'config' in row.model
+    is_detector = 'config' in row.model
     options = row.model.get('options')
-    if detector:
+    if is_detector:
         model = as_mmdet1(build_detector(row.model['config'], options))
     else:
         model = build_backbone(row.model['backbone'], options, classes=1000)
     total = count_cost(model, table.shape, CONVENTIONS[table.convention]).total
-    parameters = total.trainable if detector else total.parameters
+    parameters = total.trainable if is_detector else total.parameters
     return dict(
         model=row.name,
         parameters=parameters,
         operations=total.operations,
         published=dict(parameters=row.parameters, operations=row.operations),
         printed=dict(
-            parameters=printed_like(row.parameters, parameters, table.binary),
-            operations=printed_like(row.operations, total.operations, table.binary),
+            parameters=format_like(row.parameters, parameters, table.binary),
+            operations=format_like(row.operations, total.operations, table.binary),
         ),
-        deviation=total.operations / _value(row.operations, table.binary) - 1,
+        deviation=total.operations / _parse(row.operations, table.binary) - 1,
     )
 
 
@@ -41,17 +41,17 @@ def _unit(published: str, binary: bool) -> int:
     return (2**10 if binary else 10**3) ** power
 
 
-def _value(published: str, binary: bool) -> float:
+def _parse(published: str, binary: bool) -> float:
     return float(published.rstrip('MG').replace(',', '')) * _unit(published, binary)
 
 
-def printed_like(published: str, value: int, binary: bool) -> str:
-    """Print ``value`` with the unit and as many decimals as a published figure.
+def format_like(published: str, value: int, binary: bool) -> str:
+    """Format ``value`` with the unit and number of decimals of a published number.
 
     Args:
-        published: Such as ``'24.37M'`` or ``'25,576,350'``.
-        value: A count.
-        binary: Whether M is 2^20 and G 2^30.
+        published: Published number, such as ``'24.37M'`` or ``'25,576,350'``.
+        value: Number to format.
+        binary: Whether M means 2^20 and G means 2^30.
     """
     unit = published[-1] if published[-1] in 'MG' else ''
     decimals = len(re.search(r'(?:\.(\d+))?[MG]?$', published)[1] or '')
@@ -59,23 +59,23 @@ def printed_like(published: str, value: int, binary: bool) -> str:
 
 
 def compare_all(names: Iterable[str] = tuple(PUBLISHED)) -> Dict[str, Any]:
-    """Compare the named published tables, all by default."""
+    """Compare the published tables with the given names, by default all of them."""
     return {
         name: dict(
-            title=PUBLISHED[name].title,
-            source=PUBLISHED[name].source,
-            shape=PUBLISHED[name].shape,
-            convention=PUBLISHED[name].convention,
-            counted=CONVENTIONS[PUBLISHED[name].convention].note,
-            note=PUBLISHED[name].note,
-            rows=[compare(PUBLISHED[name], row) for row in PUBLISHED[name].rows],
+            title=table.title,
+            source=table.source,
+            shape=table.shape,
+            convention=table.convention,
+            counted=CONVENTIONS[table.convention].note,
+            note=table.note,
+            rows=[compare(table, row) for row in table.rows],
         )
-        for name in names
+        for name, table in ((name, PUBLISHED[name]) for name in names)
     }
 
 
 def comparison_text(tables: Dict[str, Any]) -> str:
-    """The result of ``compare_all`` for a terminal."""
+    """Format the result of ``compare_all`` as tables."""
     header = ['model', 'Param. published', 'computed', 'FLOPs published', 'computed', 'deviation']
     blocks = []
     for table in tables.values():

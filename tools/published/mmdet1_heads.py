@@ -1,13 +1,13 @@
-"""Detectors with heads of the size that they had in mmdet 1.x, which the published tables count."""
+"""Give detectors heads of the size in mmdet 1.x, on which the published tables are based."""
 
 import torch
 from torch import nn
 
 
 def as_mmdet1(detector: nn.Module) -> nn.Module:
-    """Give a detector's heads the size they had in mmdet 1.x; changes and returns ``detector``.
+    """Resize a detector's heads in place to their size in mmdet 1.x, and return the detector.
 
-    Background was a class of the box regression and of the masks there: 81 of them for COCO.
+    In mmdet 1.x, box regression and masks included a background class, so they had 81 classes for COCO.
     """
     head = getattr(detector, 'roi_head', None)
     with torch.device('meta'):

@@ -1,14 +1,14 @@
-"""The published cost tables of ECA networks, as data with their source.
+"""Published cost tables of ECA networks with their sources.
 
-Strings are the figures as printed. The ECANet README divides its ImageNet figures, which are thop's,
-by 2^20 and 2^30, and its COCO figures, which are mmdet's, by 10^6 and 10^9.
+Numbers are strings as printed. In the ECANet README, the ImageNet numbers were computed by thop and are in
+units of 2^20 and 2^30. The COCO numbers were computed by mmdet and are in units of 10^6 and 10^9.
 """
 
 from typing import Any, Dict, NamedTuple, Tuple
 
 
 class Row(NamedTuple):
-    """One published model: its figures as printed and how to build it here."""
+    """Published numbers of one model as printed, and how to build the model."""
 
     name: str
     parameters: str
@@ -17,11 +17,11 @@ class Row(NamedTuple):
 
 
 class PublishedTable(NamedTuple):
-    """A published table and the convention of its figures."""
+    """A published table and the convention of its numbers."""
 
     title: str
     source: str
-    convention: str  # a name of CONVENTIONS
+    convention: str  # key of CONVENTIONS
     shape: Tuple[int, int]
     binary: bool  # whether M and G are 2^20 and 2^30
     note: str
@@ -42,9 +42,9 @@ IMAGENET = PublishedTable(
     convention='thop2019',
     shape=(224, 224),
     binary=True,
-    note='Backbone and classifier of 1000 classes; M = 2^20, G = 2^30. thop 0.0.22 counts a ReLU module that '
-    'a block uses three times only once; here each use counts (0.1 %). The 57.41M of ECA-Net152 does not '
-    'follow from its 60,193,042 parameters, which are 57.4046 x 2^20.',
+    note='Backbone and classifier with 1000 classes; M = 2^20, G = 2^30. thop 0.0.22 counts a ReLU module '
+    'once even if a block uses it three times; here every use counts (0.1 % difference). The 57.41M of '
+    'ECA-Net152 cannot be derived from its 60,193,042 parameters, which are 57.4046 x 2^20.',
     rows=(
         Row('ECA-Net18', '11.15M', '1.70G', _resnet(18, '3577')),
         Row('ECA-Net34', '20.79M', '3.43G', _resnet(34, '3357')),
@@ -61,8 +61,8 @@ TIMM = PublishedTable(
     convention='timm',
     shape=(288, 224),
     binary=False,
-    note='Backbone and classifier of 1000 classes. The published FLOPs belong to an image of 288x224, '
-    'though its field "Image Size" says 224.',
+    note='Backbone and classifier with 1000 classes. The published FLOPs are for an image of 288x224, '
+    'although the field "Image Size" says 224.',
     rows=(
         Row('ecaresnet101d', '44,568,563', '10,377,193,728', dict(backbone='ecaresnet101d')),
         Row('ecaresnet101d_pruned', '24,876,040', '4,463,972,081', dict(backbone='ecaresnet101d_pruned')),
@@ -78,8 +78,8 @@ COCO = PublishedTable(
     convention='mmdet1',
     shape=(800, 1280),
     binary=False,
-    note='Trainable parameters (stem and layer1 are frozen) of the 1.x layout, whose box regression and '
-    "masks have 81 classes. ReLUs that are no modules, such as the RPN's, count here and not there (0.02 G).",
+    note='Trainable parameters (stem and layer1 are frozen) as in mmdet 1.x, whose box regression and masks '
+    "have 81 classes. ReLUs outside of modules, such as the RPN's, are only counted here (0.02 G).",
     rows=(
         Row('Faster R-CNN R50', '41.53M', '207.18G', _detector('faster_rcnn_ecanet50', '5555')),
         Row('Faster R-CNN R101', '60.52M', '283.32G', _detector('faster_rcnn_ecanet101', '3357')),
@@ -91,4 +91,4 @@ COCO = PublishedTable(
 )
 
 PUBLISHED = {'imagenet': IMAGENET, 'timm': TIMM, 'coco': COCO}
-"""The published tables by name."""
+"""Published tables by name."""
