@@ -54,3 +54,33 @@ def test_python_examples__can_be_parsed(page):
 
 def test_readme__is_read_in_two_minutes():
     assert len((ROOT / 'README.md').read_text().splitlines()) <= 150
+
+
+FOREIGN = ('No module named', 'undefined symbol', 'MMCV==', 'Weights only load failed', 'testing results')
+"""Messages of other packages in docs/troubleshooting.md."""
+
+
+@pytest.fixture(scope='module')
+def messages():
+    """All texts in the code; what an f-string inserts is left out."""
+    texts = []
+    for file in [*ROOT.glob('eca_mmdet/**/*.py'), *ROOT.glob('tools/**/*.py')]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else '\0' for part in node.values]
+                texts.append(''.join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return texts
+
+
+def test_messages__are_those_of_the_code(messages):
+    """The first cell of a row and the start of a list entry quote messages, with gaps as ``...``."""
+    text = (ROOT / 'docs/troubleshooting.md').read_text()
+    starts = re.findall(r'^(?:- (`.*?):|\| (`.*?) \|)', text, re.M)
+    quoted = re.findall('`([^`]+)`', ' '.join(''.join(start) for start in starts))
+    quoted = [quote for quote in quoted if ' ' in quote and not quote.startswith(('--', *FOREIGN))]
+    assert len(quoted) > 30
+    for quote in quoted:
+        parts = [part.strip() for part in quote.split('...') if part.strip()]
+        assert any(all(part in message for part in parts) for message in messages), quote

@@ -72,7 +72,7 @@ class ECAByobNet(CheckedWeights, ResNet):
         ValueError: If an argument has none of the allowed forms, or a checkpoint of another network
             is loaded.
 
-    Example:
+    Examples:
         >>> backbone = ECAByobNet('eca_resnet33ts')
         >>> [tuple(f.shape) for f in backbone(torch.rand(1, 3, 64, 64))]
         [(1, 256, 16, 16), (1, 512, 8, 8), (1, 1536, 4, 4), (1, 1536, 2, 2)]
