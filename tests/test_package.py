@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def wheel(tmp_path_factory):
     """Build the wheel of the project."""
     source, target = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
-    for name in ('setup.py', 'README.md', 'model-index.yml'):
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'model-index.yml'):
         shutil.copy(ROOT / name, source)
     for name in ('eca_mmdet', 'configs', 'tools'):
         shutil.copytree(ROOT / name, source / name, symlinks=True)

@@ -1,6 +1,6 @@
-"""The set-up of the environment, with the steps that would install something replaced."""
+"""The set-up of the environment, with fakes for the commands that would install something."""
 
-import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -8,172 +8,275 @@ import sys
 import time
 
 import pytest
-from setup_cases import TOOLS, Todo, complete, running, setup_env, state_of, venv_state
+from conftest import ROOT, load_tool
+
+setup_env = load_tool('setup_env')
+SCRIPT = ROOT / 'tools' / 'setup_env.py'
+TORCH = '2.13.0+cpu'
+check_machine = setup_env.check_machine
 
 
 @pytest.fixture(autouse=True)
-def _nothing_received(monkeypatch):
-    """No test sees another's signals, and no test finds this machine wanting."""
-    monkeypatch.setattr(running, '_received', [])
-    monkeypatch.setattr(setup_env, 'check_machine', lambda *arguments: None)
-    monkeypatch.setattr(running, 'note_signals', lambda: None)
+def _isolated(tmp_path, monkeypatch):
+    """Keep the tests off the repository's wheels, the requirements of this machine and its signals."""
+    monkeypatch.setattr(setup_env, 'WHEELS', tmp_path / 'wheels')
+    monkeypatch.setattr(setup_env, 'check_machine', lambda: None)
+    monkeypatch.setattr(setup_env.signal, 'signal', lambda *arguments: None)
     monkeypatch.delenv('OPERATORS', raising=False)
 
 
-def fill_with(monkeypatch, action):
-    """Replace all installing by ``action(installer, todo)``."""
-
-    def fill(self, todo, asked):
-        action(self, todo)
-        return {'torch': '2.13.0+cpu', 'operators': asked or 'cpu', 'asked': asked}
-
-    monkeypatch.setattr(setup_env.Installer, 'fill', fill)
-
-
-def fail(installer, todo):
-    """A step that fails half-way."""
-    (installer.venv / 'half').touch()
-    raise running.StepFailed('no luck')
+def add_package(venv, name, version):
+    """Replace what the environment says about an installed package."""
+    site = venv / f'lib/python{setup_env.PYTHON}/site-packages'
+    for old in site.glob(f'{name}-*.dist-info/METADATA'):
+        old.unlink()
+        old.parent.rmdir()
+    (site / f'{name}-{version}.dist-info').mkdir(parents=True)
+    (site / f'{name}-{version}.dist-info/METADATA').write_text(f'Name: {name}\nVersion: {version}\n')
 
 
-def test_requirements_are_pinned_exactly():
-    for name in ('build', 'runtime', 'tests', 'tests-no-deps'):
+def complete(venv, **changes):
+    """Lay out the files by which an environment is judged, and its stamp with ``changes``."""
+    add_package(venv, 'torch', TORCH)
+    add_package(venv, 'mmcv', setup_env.MMCV)
+    (venv / 'bin').mkdir()
+    (venv / 'bin/python').touch()
+    stamp = {'python': setup_env.PYTHON, 'requirements': setup_env.requirements_hash()}
+    stamp = {**stamp, 'torch': TORCH, 'operators': 'cpu', **changes}
+    (venv / setup_env.STAMP).write_text(json.dumps(stamp))
+    return venv
+
+
+@pytest.fixture
+def commands(venv, monkeypatch):
+    """Replace all commands by fakes with their effects on the environment; return them as they run."""
+    ran = []
+
+    def run(command, lock, log=None, **variables):
+        command = [str(argument) for argument in command]
+        ran.append(' '.join(command))
+        if command[1:3] == ['-m', 'venv']:
+            (venv / 'bin').mkdir()
+            (venv / 'bin/python').touch()
+        elif command[-1].endswith('build.txt') and '-c' not in command:
+            add_package(venv, 'torch', TORCH)
+        elif command[3:4] == ['wheel']:
+            folder = setup_env.Path(command[command.index('-w') + 1])
+            folder.mkdir(parents=True)
+            (folder / f'mmcv-{setup_env.MMCV}-cp311-linux.whl').touch()
+        elif command[-1].endswith('.whl'):
+            add_package(venv, 'mmcv', setup_env.MMCV)
+
+    monkeypatch.setattr(setup_env, 'run', run)
+    monkeypatch.setattr(setup_env, 'choose_operators', lambda python, asked: asked or 'cpu')
+    return ran
+
+
+def compiled(commands):
+    return any(' pip wheel ' in command for command in commands)
+
+
+def installed_operators(commands):
+    return any(command.endswith('.whl') for command in commands)
+
+
+def set_up(venv, *arguments):
+    return setup_env.main([str(venv), *arguments])
+
+
+def test_requirements__are_pinned_exactly():
+    for name in (*setup_env.INSTALLED, 'docs', 'onedl'):
         lines = (setup_env.REQUIREMENTS / f'{name}.txt').read_text().splitlines()
         pins = [line for line in lines if not line.startswith('#')]
         assert pins, name
         assert all(line.partition(';')[0].count('==') == 1 for line in pins), name
 
 
-def test_ready_environment_is_left_as_it_is(venv, monkeypatch, capsys):
-    fill_with(monkeypatch, fail)
+def test_ready_environment__is_left_as_it_is(venv, commands):
     complete(venv)
     before = sorted(path.stat().st_mtime_ns for path in venv.rglob('*'))
-    assert setup_env.main([str(venv)]) == 0
-    assert capsys.readouterr().out == f'environment {venv} is ready\n'
+    assert set_up(venv) == 0
+    assert commands == []
     assert sorted(path.stat().st_mtime_ns for path in venv.rglob('*')) == before
 
 
-def test_new_environment_is_stamped_without_its_marker(venv, monkeypatch):
-    fill_with(monkeypatch, lambda installer, todo: None)
-    assert setup_env.main([str(venv)]) == 0
-    assert sorted(path.name for path in venv.iterdir()) == ['setup-stamp.json', 'setup.log']
-    assert list(venv.parent.iterdir()) == [venv]
+def test_new_environment__is_complete_after_one_call(venv, commands):
+    assert set_up(venv) == 0
+    assert compiled(commands)
+    assert installed_operators(commands)
+    commands.clear()
+    assert set_up(venv) == 0
+    assert commands == []
 
 
-def test_folder_of_another_maker_is_refused_unchanged(venv):
-    (venv / 'lib').mkdir(parents=True)
-    (venv / 'pyvenv.cfg').write_text('home = /usr/bin\n')
-    script = [sys.executable, str(TOOLS / 'setup_env.py'), str(venv)]
-    env = {**os.environ, 'CXX': 'no-compiler'}  # were it not refused, it would go no further
-    done = subprocess.run(script, check=False, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert 'was not made by this set-up' in done.stderr
-    assert 'VENV=' in done.stderr
-    assert sorted(path.name for path in venv.parent.rglob('*')) == ['lib', 'pyvenv.cfg', 'venv']
+def test_compilation__never_uses_pips_cache(venv, commands):
+    set_up(venv)
+    command = next(command for command in commands if ' pip wheel ' in command)
+    assert {'--no-build-isolation', '--no-cache-dir', '--no-binary=mmcv'} <= set(command.split())
 
 
-def test_unknown_operators_are_refused(venv, capsys):
-    assert setup_env.main([str(venv), '--operators', 'gpu']) == 2
-    assert 'cpu or cuda' in capsys.readouterr().err
+def test_compiled_operators__serve_the_next_environment_with_the_same_torch(venv, commands):
+    set_up(venv)
+    (venv / setup_env.STAMP).write_text('')
+    commands.clear()
+    assert set_up(venv) == 0
+    assert installed_operators(commands)
+    assert not compiled(commands)
 
 
-def test_failed_first_set_up_leaves_only_its_log(venv, monkeypatch, capsys):
-    fill_with(monkeypatch, fail)
-    assert setup_env.main([str(venv)]) == 1
-    assert 'no luck' in capsys.readouterr().err
-    assert [path.name for path in venv.parent.iterdir()] == ['venv.log']
-
-
-def test_failed_update_is_made_anew_by_the_next_call(venv, monkeypatch):
-    complete(venv, packages='other')
-    fill_with(monkeypatch, fail)
-    assert setup_env.main([str(venv)]) == 1
-    assert (venv / 'half').exists()
-    assert state_of(venv) is Todo.ANEW
-    fill_with(monkeypatch, lambda installer, todo: None)
-    assert setup_env.main([str(venv)]) == 0
-    assert not (venv / 'half').exists()
-    assert not (venv / venv_state.MARKER).exists()
-
-
-def test_environment_that_another_run_has_just_made_is_not_made_again(venv, monkeypatch):
-    @contextlib.contextmanager
-    def waited(path):
-        complete(path)
-        yield 0
-
-    monkeypatch.setattr(venv_state, 'locked', waited)
-    fill_with(monkeypatch, fail)
-    assert setup_env.main([str(venv)]) == 0
-
-
-def test_operators_are_built_against_the_installed_torch_never_from_a_cache(venv, monkeypatch):
-    commands = []
-    monkeypatch.setattr(running, 'run_logged', lambda title, command, *_, **__: commands.append(command))
-    monkeypatch.setattr(setup_env.Installer, 'probe_torch', lambda self: ('2.14.0', '', False))
-    complete(venv, torch='2.14.0')
-    assert setup_env.main([str(venv)]) == 0
-    torch, mmcv = commands[0], commands[1]
-    assert str(torch[-1]).endswith('build.txt')
-    assert mmcv[-1] == setup_env.MMCV
-    assert {'--no-build-isolation', '--no-cache-dir', '--no-binary=mmcv', '--force-reinstall'} <= set(mmcv)
-    assert venv_state.read_stamp(venv)['torch'] == '2.14.0'
-
-
-def test_changed_packages_do_not_rebuild_the_operators(venv, monkeypatch):
-    commands = []
-    monkeypatch.setattr(running, 'run_logged', lambda title, command, *_, **__: commands.append(command))
-    complete(venv, packages='other', asked='cpu')
-    assert setup_env.main([str(venv)]) == 0
+@pytest.mark.parametrize(
+    'changes', [{'requirements': 'other'}, {'requirements': None, 'build': '1', 'packages': '2', 'asked': ''}]
+)
+def test_changed_packages__do_not_change_the_operators(venv, commands, changes):
+    """The second case is the stamp of earlier versions of the set-up."""
+    complete(venv, **changes)
+    assert set_up(venv) == 0
     assert commands
-    assert not any(setup_env.MMCV in command for command in commands)
-    assert venv_state.read_stamp(venv)['asked'] == 'cpu'
+    assert not installed_operators(commands)
+
+
+@pytest.mark.parametrize(
+    ('package', 'version'), [('torch', '2.14.0'), ('torch', '2.13.0'), ('mmcv', '2.2.0')]
+)
+def test_operators__are_replaced_after_another_version_was_installed(venv, commands, package, version):
+    add_package(complete(venv), package, version)
+    assert set_up(venv) == 0
+    assert compiled(commands)
+    assert json.loads((venv / setup_env.STAMP).read_text())['torch'] == TORCH
+
+
+def test_operators__are_compiled_again_when_the_pinned_torch_changes(venv, commands, monkeypatch):
+    complete(venv, requirements='other')
+    monkeypatch.setattr(sys.modules[__name__], 'TORCH', '2.14.0')
+    assert set_up(venv) == 0
+    assert compiled(commands)
+    assert json.loads((venv / setup_env.STAMP).read_text())['torch'] == '2.14.0'
+
+
+def test_operators__asked_for_replace_the_others_and_stay(venv, commands):
+    complete(venv)
+    assert set_up(venv, '--operators', 'cuda') == 0
+    assert compiled(commands)
+    commands.clear()
+    assert set_up(venv) == 0
+    assert commands == []
+
+
+@pytest.mark.parametrize('stamp', ['', '{"torch":', '{"python": "3.8"}'])
+def test_incomplete_environment__is_never_used(venv, commands, stamp):
+    (complete(venv) / 'half').touch()
+    (venv / setup_env.STAMP).write_text(stamp)
+    assert set_up(venv) == 0
+    assert ' -m venv ' in commands[0]
+    assert not (venv / 'half').exists()
+
+
+def test_environment_without_its_python__is_made_again(venv, commands):
+    (complete(venv) / 'bin/python').unlink()
+    assert set_up(venv) == 0
+    assert ' -m venv ' in commands[0]
+
+
+def test_failed_update__leaves_an_incomplete_environment(venv, commands, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise setup_env.SetupError('no luck')
+
+    complete(venv, requirements='other')
+    monkeypatch.setattr(setup_env, 'run', fail)
+    assert set_up(venv) == 1
+    assert 'no luck' in capsys.readouterr().err
+    assert (venv / setup_env.STAMP).read_text() == ''
+
+
+def test_folder_of_another_maker__is_refused_unchanged(venv, commands, capsys):
+    venv.mkdir()
+    (venv / 'pyvenv.cfg').touch()
+    assert set_up(venv) == 1
+    assert 'VENV=' in capsys.readouterr().err
+    assert os.listdir(venv) == ['pyvenv.cfg']
+
+
+def test_unknown_operators__are_refused(venv, commands, capsys):
+    assert set_up(venv, '--operators', 'gpu') == 1
+    assert 'Use cpu or cuda' in capsys.readouterr().err
+    assert not venv.exists()
+
+
+def test_missing_compiler__is_reported(monkeypatch):
+    monkeypatch.setenv('CXX', 'absent++ -m64')
+    with pytest.raises(setup_env.SetupError, match=r'absent\+\+ -m64(?s:.*)apt install'):
+        check_machine()
+
+
+def test_cuda_operators__need_the_cuda_compiler(tmp_path):
+    python = tmp_path / 'python'
+    python.write_text('#!/bin/sh\necho True None\n')
+    python.chmod(0o755)
+    with pytest.raises(setup_env.SetupError, match='nvcc(?s:.*)OPERATORS=cpu'):
+        setup_env.choose_operators(python, '')
+    assert setup_env.choose_operators(python, 'cpu') == 'cpu'
+
+
+def test_build_variables__hide_the_gpu_and_optimise(monkeypatch):
+    monkeypatch.setenv('CFLAGS', '-march=native')
+    cpu, cuda = setup_env.build_variables('cpu'), setup_env.build_variables('cuda')
+    assert (cpu['FORCE_CUDA'], cpu['CUDA_VISIBLE_DEVICES']) == ('0', '')
+    assert cuda['FORCE_CUDA'] == '1'
+    assert 'CUDA_VISIBLE_DEVICES' not in cuda
+    assert cpu['CFLAGS'] == '-O3 -g0 -march=native'
+
+
+def test_logged_command__shows_counts_and_the_end_of_a_failure(tmp_path, capsys):
+    command = ['sh', '-c', 'seq 40; echo "  [12/98] c++ a.cpp"; exit 3']
+    log = tmp_path / 'log'
+    with open(tmp_path / 'lock', 'w') as lock, pytest.raises(setup_env.SetupError) as caught:
+        setup_env.run(command, lock, log)
+    assert capsys.readouterr().out == 'compiling mmcv: 12/98\n'
+    assert {'40', '12', str(log), '3'} <= set(str(caught.value).replace('\n', ' ').split())
+    assert '\n11\n' not in str(caught.value)
 
 
 def begin(venv, shell):
-    """Start a set-up in a process of its own whose only step runs ``shell`` in ``venv``."""
-    driver = (
-        f'import sys; sys.path.insert(0, {str(TOOLS)!r}); import setup_env\n'
-        f'def fill(self, todo, asked): self.run("step", ["sh", "-c", {shell!r}])\n'
-        'setup_env.Installer.fill = fill\n'
-        'setup_env.check_machine = lambda *arguments: None\n'
-        'setup_env.running.PATIENCE_SECONDS = 0.5\n'
+    """Start a set-up in a process of its own whose only step runs ``shell``."""
+    code = (
+        f'import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import setup_env\n'
+        'setup_env.check_machine = lambda: None\n'
+        f'setup_env.install = lambda *args: setup_env.run(["sh", "-c", {shell!r}], args[-1]) or {{}}\n'
         f'sys.exit(setup_env.main([{str(venv)!r}]))\n'
     )
-    return subprocess.Popen([sys.executable, '-c', driver], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def wait_for(path):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while not path.exists():
-        assert time.monotonic() < deadline, f'{path} did not come'
+        assert time.monotonic() < deadline, f'{path} was not created'
         time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
     ('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_signal_ends_all_processes_and_leaves_nothing(venv, tmp_path, number, code):
+def test_signal__ends_all_processes(venv, tmp_path, number, code):
     beat = tmp_path / 'beat'
-    # The grandchild ignores what a compiler may ignore too.
-    run = begin(venv, f'(trap "" TERM; while :; do touch {beat}; sleep 0.05; done) & wait')
+    # The grandchild ignores SIGINT, as a compiler may.
+    process = begin(venv, f'(trap "" INT; while :; do touch {beat}; sleep 0.05; done) & wait')
     wait_for(beat)
-    run.send_signal(number)
-    output = run.communicate(timeout=20)[0].decode()
-    assert run.returncode == code, output
+    process.send_signal(number)
+    output = process.communicate(timeout=20)[0].decode()
+    assert process.returncode == code, output
     beat.unlink()
     time.sleep(0.3)
-    assert list(tmp_path.iterdir()) == []
+    assert not beat.exists()
+    assert (venv / setup_env.STAMP).read_text() == ''
 
 
-def test_run_that_was_killed_is_begun_anew_once_its_command_has_ended(venv, tmp_path, monkeypatch):
-    run = begin(venv, f'touch {venv}/begun; sleep 1; touch {tmp_path}/ended')
-    wait_for(venv / 'begun')
-    run.kill()
-    run.wait()
-    run.stdout.close()
-    assert state_of(venv) is Todo.ANEW
-    fill_with(monkeypatch, lambda installer, todo: None)
-    assert setup_env.main([str(venv)]) == 0
-    assert (tmp_path / 'ended').exists()  # the command held the lock
-    assert sorted(os.listdir(venv)) == ['setup-stamp.json', 'setup.log']
+def test_killed_set_up__is_repeated_after_its_command_has_ended(venv, tmp_path):
+    killed = begin(venv, f'touch {tmp_path}/begun; sleep 2; touch {tmp_path}/ended')
+    wait_for(tmp_path / 'begun')
+    killed.kill()
+    killed.wait()
+    killed.stdout.close()
+    second = begin(venv, f'test -e {tmp_path}/ended')
+    assert 'waiting for another set-up' in second.communicate(timeout=20)[0].decode()
+    assert second.returncode == 0
