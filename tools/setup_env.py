@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / 'requirements'
 INSTALLED = ('build', 'mmcv', 'runtime', 'tests', 'lint', 'tests-no-deps')
 WHEELS = ROOT / 'build' / 'operators'
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STAMP = 'setup-stamp.json'
 PYTHON = f'{sys.version_info[0]}.{sys.version_info[1]}'
 OLDEST_PYTHON = (3, 11)  # required by the pinned numpy and scipy
@@ -53,6 +54,8 @@ def run(command: Sequence, lock: IO, log: Optional[Path] = None, **variables: st
         **variables: Additional environment variables.
     """
     command = list(map(str, command))
+    # A signal that arrives before the `try` would leave the command running.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     child = subprocess.Popen(
         command,
         env={**os.environ, **variables},
@@ -62,8 +65,10 @@ def run(command: Sequence, lock: IO, log: Optional[Path] = None, **variables: st
         text=True,
         errors='replace',
         start_new_session=True,  # a process group of its own
+        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, mask),
     )
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if log:
             show_counts(child.stdout, log)
         child.wait()
@@ -178,6 +183,7 @@ def install(venv: Path, stamp: dict, asked: str, lock: IO) -> dict:
         run([python, '-m', 'pip', *arguments], lock, log, **environment, **variables)
 
     if not stamp:
+        print(f'creating the environment {venv}', flush=True)
         remove_content(venv)
         run([sys.executable, '-m', 'venv', venv], lock)
     fits = has_operators(venv, stamp, asked)  # before pip changes torch
@@ -274,7 +280,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         help="compile mmcv's operators for cpu or cuda (default: $OPERATORS, else what torch finds)",
     )
     args = parser.parse_args(argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS[1:]:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, lambda received, frame: sys.exit(128 + received))
     try:

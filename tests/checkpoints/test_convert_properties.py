@@ -54,7 +54,7 @@ def wrappings(draw):
     prefix, compiled = draw(PREFIXES), draw(st.sampled_from(['', 'layer1.', 'layer2.0.', 'features.3.']))
     container = draw(st.sampled_from(['', *CONTAINERS]))
     nested = draw(st.sampled_from(['', 'module', 'state_dict'])) if container else ''
-    beside = (
+    other_entries = (
         draw(st.sets(st.sampled_from(['epoch', 'optimizer', 'arch', 'scaler', 'args']))) if container else ()
     )
     counted = draw(st.booleans())
@@ -73,7 +73,10 @@ def wrappings(draw):
         content = {nested: inside, 'updates': 3} if nested else inside
         if not container:
             return content
-        return {container: content, **{name: dict(a=1) if name == 'optimizer' else 1 for name in beside}}
+        return {
+            container: content,
+            **{name: dict(a=1) if name == 'optimizer' else 1 for name in other_entries},
+        }
 
     return wrap
 

@@ -111,7 +111,7 @@ def test_round_trip__to_official_and_back_is_the_identity(sizes):
 
 
 @pytest.mark.parametrize(
-    ('prefix', 'beside', 'source', 'recognised'),
+    ('prefix', 'other_entries', 'source', 'recognised'),
     [
         ('', (), None, 'mmdet backbone'),
         ('module.', (), None, 'mmdet backbone'),
@@ -119,10 +119,10 @@ def test_round_trip__to_official_and_back_is_the_identity(sizes):
         ('module.backbone.', ('module.neck.a',), 'backbone-of-detector', 'backbone of a detector'),
     ],
 )
-def test_convert__finds_the_backbone_in_openmmlab_checkpoints(prefix, beside, source, recognised):
+def test_convert__finds_the_backbone_in_openmmlab_checkpoints(prefix, other_entries, source, recognised):
     weights = ECAMobileNetV2().state_dict()
     file = {prefix + key: value for key, value in weights.items()}
-    conversion = convert({**file, **{name: torch.zeros(1) for name in beside}}, source)
+    conversion = convert({**file, **{name: torch.zeros(1) for name in other_entries}}, source)
     assert conversion.source == recognised
     assert_same_tensors(conversion.state_dict, weights)
 
