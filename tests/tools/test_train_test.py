@@ -178,7 +178,7 @@ def test_test__rejects_a_checkpoint_that_does_not_match(trained, shapes, tmp_pat
         weights['backbone.conv1.weight'][0] = float('nan')
         message = "hold NaN or infinity, the file is damaged: ['backbone.conv1.weight']"
     else:
-        more, message = ['--out', 'x.txt'], '--out is a .json file'
+        more, message = ['--out', 'x.txt'], '--out is x.txt, but must be a .json file'
     path = tmp_path / 'x.pth'
     torch.save(dict(state_dict=weights), path)
     with pytest.raises(SystemExit) as exit_:
@@ -217,7 +217,7 @@ def test_train__scales_the_learning_rate_unless_disabled(shapes, tmp_path, flags
 @pytest.mark.parametrize(
     ('flags', 'more', 'message'),
     [
-        ([], ['optim_wrapper.type=AmpOptimWrapper'], '--amp for bfloat16 on the CPU'),
+        ([], ['optim_wrapper.type=AmpOptimWrapper'], 'Add --amp to train in bfloat16 on the CPU'),
         (['--launcher', 'pytorch'], [], 'needs GPUs'),
     ],
 )
