@@ -58,6 +58,9 @@ def converted_weights(name, backbone):
     if official := re.fullmatch(r'weights/eca_resnet(\d+)_k(\d{4})\.pth', checkpoint):
         sizes = tuple(map(int, official[2]))
         return convert(official_checkpoint(int(official[1]), sizes=sizes)).state_dict
+    if 'se_resnet' in checkpoint:
+        source = format_examples.timm(depth=backbone.depth, attention=dict(type='SELayer', bias=True))
+        return convert(source).state_dict
     network = Path(checkpoint).stem
     if network in BYOBNET.variants:
         return convert(format_examples.byob(network)).state_dict
@@ -68,7 +71,7 @@ def test_converted_weights__load_strictly_into_the_backbone_of_every_config():
     loaded = []
     for name, backbone in distinct_backbones():
         if backbone.init_cfg and 'se_resnet' in backbone.init_cfg.checkpoint:
-            continue  # the paper's authors released no weights of SE-ResNets
+            backbone.attention.bias = True  # as in timm; the paper's authors released no SE-ResNets
         with torch.device('meta'):
             model = MODELS.build({**backbone, 'init_cfg': None})
         try:
@@ -76,5 +79,5 @@ def test_converted_weights__load_strictly_into_the_backbone_of_every_config():
         except (ValueError, RuntimeError) as error:
             pytest.fail(f'{name}: {error}')
         loaded.append(name)
-    # 5 depths, MobileNetV2, 8 of timm, 6 detectors, 2 plain ResNets
-    assert len(loaded) == 22, loaded
+    # 5 depths, MobileNetV2, 8 of timm, 6 detectors, 2 plain ResNets, 2 SE-ResNets
+    assert len(loaded) == 24, loaded
