@@ -2,8 +2,7 @@
 
 A batch norm in evaluation mode multiplies by ``scale = gamma / sqrt(var + eps)`` and adds
 ``shift = beta - mean * scale``. So ``norm(conv(x))`` is a convolution with the weight ``weight * scale`` and
-the bias ``shift`` (arXiv 2305.11624). The weight is folded in every call, so it is never out of date. The
-backward pass needs neither the folded weight nor the output of the convolution, so neither is saved.
+the bias ``shift`` (arXiv 2305.11624). It is folded in every call, so it is never out of date.
 """
 
 from functools import wraps
@@ -14,19 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.fast_conv import convolve
-from .memory_format import get_memory_format, match_memory_format
 from .recognition import NORMS
 
 
 def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, relu: bool = False) -> Tensor:
-    """Compute ``norm(conv(x))``, optionally followed by a ReLU.
-
-    Args:
-        x: Features ``(N, C, H, W)``.
-        conv: The convolution.
-        norm: The norm after it. It is run as a module if ``can_fold`` is false.
-        relu: Whether to apply a ReLU to the result.
-    """
+    """Compute ``norm(conv(x))`` of features ``(N, C, H, W)``, optionally followed by a ReLU."""
     if not can_fold(x, conv, norm):
         out = norm(convolve(x, conv))
         return F.relu(out, inplace=True) if relu else out
@@ -51,6 +42,16 @@ def can_fold(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> bool:
     return conv.weight.numel() <= 2 * positions * conv.out_channels
 
 
+def match_memory_format(x: Tensor, other: Tensor) -> Tensor:
+    """Return ``x`` in the memory format of ``other``."""
+    return x.contiguous(memory_format=_memory_format(other))
+
+
+def _memory_format(x: Tensor) -> torch.memory_format:
+    is_channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if is_channels_last else torch.contiguous_format
+
+
 def first_derivatives_only(backward: Callable) -> Callable:
     """Make a ``backward`` reject higher derivatives and batched gradients, and disable autocast in it."""
 
@@ -67,9 +68,7 @@ def first_derivatives_only(backward: Callable) -> Callable:
     return checked
 
 
-def _scale_and_shift(
-    gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor, eps: float
-) -> Tuple[Tensor, Tensor, Tensor]:
+def _affine(gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor, eps: float) -> Tuple[Tensor, ...]:
     """Return scale, shift and inverse standard deviation, each ``(C,)`` in float32 or float64."""
     dtype = torch.promote_types(var.dtype, torch.float32)
     inverse_std = torch.rsqrt(var.to(dtype) + eps)
@@ -79,14 +78,14 @@ def _scale_and_shift(
 
 def _fold(weight: Tensor, scale: Tensor, x: Tensor) -> Tensor:
     """Return ``weight * scale`` in the dtype and memory format of ``x``."""
-    out = torch.empty_like(weight, dtype=scale.dtype, memory_format=get_memory_format(x))
+    out = torch.empty_like(weight, dtype=scale.dtype, memory_format=_memory_format(x))
     return torch.mul(weight, scale.view(-1, 1, 1, 1), out=out).to(x.dtype)
 
 
 class _ConvNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x, weight, gamma, beta, mean, var, eps, conv_options, relu) -> Tensor:
-        scale, shift, inverse_std = _scale_and_shift(gamma, beta, mean, var, eps)
+        scale, shift, inverse_std = _affine(gamma, beta, mean, var, eps)
         out = F.conv2d(x, _fold(weight, scale, x), shift.to(x.dtype), *conv_options)
         if relu:
             out.relu_()

@@ -1,13 +1,8 @@
 r"""The tail of a residual block, :math:`\mathrm{relu}(z \cdot \mathrm{gate}(z) + \mathrm{identity})`.
 
-The gate is ECA's (arXiv 1910.03151, eq. 9). Plain autograd saves ``z``, the product and the sum. This
-function saves only the output and the identity, which the first convolution of the block saves anyway.
-
-The backward pass needs :math:`\sum g z`, where :math:`g` is the gradient before the ReLU. Where the output
-is positive, ``z * gate = output - identity``; elsewhere :math:`g` is 0. So the gradient of the gate's logit,
-:math:`\mathrm{gate} (1 - \mathrm{gate}) \sum g z`, equals
-:math:`(1 - \mathrm{gate}) \sum g (\mathrm{output} - \mathrm{identity})`. The output can therefore overwrite
-``z``. In half precision the difference would lose digits, so ``z`` is saved instead of the identity.
+The gate is ECA's (arXiv 1910.03151, eq. 9). Only the output and the identity are saved for the backward
+pass: where the output is positive, ``z * gate = output - identity``, and elsewhere the gradient before the
+ReLU is 0. In half precision this difference would lose digits, so ``z`` is saved instead of the identity.
 """
 
 from typing import Any, Optional, Tuple
@@ -18,22 +13,13 @@ from torch import Tensor
 
 from ..layers.eca import ECALayer
 from . import tail_torch
-from .conv_norm import first_derivatives_only
-from .memory_format import match_memory_format
+from .conv_norm import first_derivatives_only, match_memory_format
 
 
 def eca_residual(
     z: Tensor, identity: Tensor, layer: ECALayer, overwrite: bool = False, triton: bool = False
 ) -> Tensor:
-    """Compute ``relu(layer(z) + identity)``.
-
-    Args:
-        z: Features before the attention ``(N, C, H, W)``.
-        identity: Features of the shortcut ``(N, C, H, W)``.
-        layer: The attention.
-        overwrite: Whether ``z`` is safe to overwrite in place.
-        triton: Whether to use the Triton kernels for tensors that they support.
-    """
+    """Compute ``relu(layer(z) + identity)`` of ``(N, C, H, W)``; ``overwrite`` allows to write to ``z``."""
     if z.dtype != identity.dtype:
         dtype = torch.promote_types(z.dtype, identity.dtype)
         z, identity = z.to(dtype), identity.to(dtype)

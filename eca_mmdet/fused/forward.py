@@ -1,8 +1,7 @@
 """A forward pass for a ResNet with ECA that reads and writes memory less often, with the same values.
 
-Frozen batch norms are folded into their convolutions. The block tail is one function with its own backward
-pass. On a CPU the stages compute in channels_last. Blocks, stages and whole backbones that
-``recognition.py`` does not support take the plain forward pass.
+Frozen batch norms are folded into their convolutions, the block tail is one function, and on a CPU the stages
+compute in channels_last. What ``recognition.py`` does not support takes the plain forward pass.
 """
 
 from typing import Callable, Optional, Tuple
@@ -23,10 +22,8 @@ class FusedForward:
 
     Attributes:
         fast: Whether to use the fused forward pass.
-        channels_last: Whether to compute in channels_last. With ``None``, the stages compute in channels_last
-            on a CPU but the features are contiguous, because operators of mmcv silently misread other
-            memory formats. With ``True``, the features are channels_last too; only use it if the modules
-            that read them support it.
+        channels_last: Whether to compute in channels_last and return such features. ``None`` computes so on
+            a CPU and returns contiguous features, because mmcv's operators misread other memory formats.
         compiled: The compiled form of ``compilable_forward``, or ``None``.
         triton: Whether Triton kernels compute the block tails on CUDA.
     """
@@ -46,9 +43,8 @@ class FusedForward:
             if self.fast:
                 self._log_path(x)
             return self.compiled(self, x)
-        stem = ()
-        if self.fast and recognition.is_supported_input(x):
-            stem = recognition.recognise_stem(self, x)
+        is_supported = self.fast and recognition.is_supported_input(x)
+        stem = recognition.recognise_stem(self, x) if is_supported else ()
         if not stem:
             return super().forward(x)
         self._log_path(x)
@@ -68,9 +64,7 @@ class FusedForward:
         for i, name in enumerate(self.res_layers):
             stage = getattr(self, name)
             for module in stage if recognition.is_unmodified(stage, ResLayer) else [stage]:
-                parts = None
-                if recognition.is_fused_result(x, image):
-                    parts = self._recognise(module, image)
+                parts = self._recognise(module, image) if recognition.is_fused_result(x, image) else None
                 if parts is None or (module.with_cp and x.requires_grad):  # checkpointing saves more memory
                     x = module(x.contiguous())
                 else:
@@ -102,7 +96,6 @@ class FusedForward:
         return x.contiguous()
 
     def _log_path(self, x: Tensor) -> None:
-        """Log once how many blocks the fused pass computes."""
         if getattr(self, '_logged', False):
             return
         self._logged = True
@@ -113,7 +106,7 @@ class FusedForward:
                 fused += sum(self._recognise(block, x) is not None for block in stage)
         MMLogger.get_current_instance().info(
             f'{type(self).__name__}: fused forward pass in {fused} of {total} blocks '
-            f'(fast=False turns it off)'
+            '(fast=False turns it off)'
             f'{", Triton kernels on CUDA" if self.triton else ""}'
             f'{", compiled: the first steps are slow" if self.compiled else ""}'
         )

@@ -1,7 +1,6 @@
 """Decide what the fused forward pass can compute; everything else takes the plain forward pass.
 
-The fused pass calls functions instead of modules. So it may only replace modules whose exact class it
-knows and which have no hooks and no patched methods, on tensors that torch treats in the usual way.
+It may only replace modules of known classes without hooks and patched methods, on ordinary tensors.
 """
 
 from functools import cache
@@ -28,16 +27,10 @@ _HOOKS = (
 
 
 class BlockParts(NamedTuple):
-    """The modules of a residual block that the fused pass can compute.
+    """The modules of a residual block that the fused pass can compute."""
 
-    Attributes:
-        convs: Each convolution with its norm.
-        downsample: Pools, a convolution and its norm; empty if the shortcut is the identity.
-        attention: The attention layer, if the block has one.
-    """
-
-    convs: Tuple[Tuple[nn.Conv2d, nn.Module], ...]
-    downsample: Tuple[nn.Module, ...]
+    convs: Tuple[Tuple[nn.Conv2d, nn.Module], ...]  # each convolution with its norm
+    downsample: Tuple[nn.Module, ...]  # pools, a convolution and its norm; empty for the identity
     attention: Optional[ECALayer]
 
 
@@ -90,13 +83,7 @@ def recognise_stem(backbone: nn.Module, x: Tensor) -> Tuple[Tuple[nn.Module, nn.
 
 
 def recognise_block(block: nn.Module, x: Tensor, basic_blocks: Tuple[type, ...]) -> Optional[BlockParts]:
-    """Return the parts of a block, or ``None`` if the fused pass cannot compute it.
-
-    Args:
-        block: A block of the backbone.
-        x: The input of the backbone; the weights must have its dtype and device.
-        basic_blocks: Classes of blocks with two convolutions.
-    """
+    """Return the parts of a block, or ``None``; ``basic_blocks`` are classes with two convolutions."""
     if not is_unmodified(block, *basic_blocks, *BOTTLENECKS) or not is_unmodified(block.relu, nn.ReLU):
         return None
     convs = (block.conv1, block.norm1), (block.conv2, block.norm2)

@@ -1,7 +1,4 @@
-"""The operations of ``eca_residual`` that read whole feature maps, in torch.
-
-``tail_triton`` implements the same functions; this module is its reference.
-"""
+"""The full-size operations of ``eca_residual`` in torch: the reference for those in ``tail_triton``."""
 
 from typing import Optional, Tuple
 
@@ -10,14 +7,7 @@ from torch import Tensor
 
 
 def scale_add_relu(z: Tensor, gate: Tensor, identity: Tensor, overwrite: bool) -> Tensor:
-    """Compute ``relu(z * gate + identity)``, in place if ``overwrite`` is true.
-
-    Args:
-        z: Features ``(N, C, H, W)``.
-        gate: Gate ``(N, C, 1, 1)``.
-        identity: Features of the shortcut ``(N, C, H, W)``, in the memory format of ``z``.
-        overwrite: Whether to write the result to ``z``.
-    """
+    """Compute ``relu(z * gate + identity)`` for a gate ``(N, C, 1, 1)``; ``overwrite`` writes to ``z``."""
     out = torch.addcmul(identity, z, gate, out=z) if overwrite else torch.addcmul(identity, z, gate)
     return out.relu_()
 
@@ -27,13 +17,7 @@ def mask_and_sum(
 ) -> Tuple[Tensor, Tensor, Optional[Tensor]]:
     """Compute the backward pass of the ReLU, and the spatial sums that the gate's gradient needs.
 
-    All feature maps are ``(N, C, H, W)`` in the memory format of ``out``.
-
-    Args:
-        grad: Gradient of ``out``.
-        out: Output of ``scale_add_relu``.
-        saved: ``z`` if ``gate`` is given, else the identity.
-        gate: Gate ``(N, C, 1, 1)``, or ``None`` to use ``z * gate = out - identity``.
+    ``saved`` is ``z`` if ``gate`` is given, else the identity: ``z * gate = out - identity``.
 
     Returns:
         The gradient before the ReLU; its product with ``z * gate`` summed over positions ``(N, C)``, in

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from eca_mmdet.fused.conv_norm import conv_norm
-from eca_mmdet.fused.memory_format import match_memory_format
+from eca_mmdet.fused.conv_norm import conv_norm, match_memory_format
 
 
 def build_conv_and_norm(bias=False, groups=1, **options):
