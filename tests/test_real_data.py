@@ -17,7 +17,7 @@ def test_coco_mini__trains_evaluates_and_resumes(coco_mini, tmp_path, detector):
         'train_dataloader.dataset.pipeline.2.scale=(160,96)',
         'val_dataloader.dataset.pipeline.1.scale=(160,96)',
     ]
-    config = str(ROOT / f'configs/{detector}_ecanet50_fpn_1x.py')
+    config = str(ROOT / f'configs/{detector}_ecanet18_fpn_1x.py')
     arguments = [config, '--work-dir', str(tmp_path), '--cfg-options', f'data_root={coco_mini}', *SMALL]
     # After so little training, all scores are below the usual threshold.
     scale.append(f'model.test_cfg.{"" if detector == "retinanet" else "rcnn."}score_thr=0.0')
