@@ -10,6 +10,7 @@ is positive, ``z * gate = output - identity``; elsewhere :math:`g` is 0. So the 
 ``z``. In half precision the difference would lose digits, so ``z`` is saved instead of the identity.
 """
 
+from types import ModuleType
 from typing import Any, Optional, Tuple
 
 import torch
@@ -37,7 +38,7 @@ def eca_residual(
     if z.dtype != identity.dtype:
         dtype = torch.promote_types(z.dtype, identity.dtype)
         z, identity = z.to(dtype), identity.to(dtype)
-    tail = tail_torch
+    tail: ModuleType = tail_torch
     if triton:
         from . import tail_triton  # only builds of torch for CUDA come with Triton
 

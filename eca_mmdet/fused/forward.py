@@ -5,9 +5,10 @@ pass. On a CPU the stages compute in channels_last. Blocks, stages and whole bac
 ``recognition.py`` does not support take the plain forward pass.
 """
 
-from typing import Callable, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, List, Optional, Sequence, Tuple, Type
 
 import torch
+from mmdet.models.backbones.resnet import BasicBlock
 from mmdet.models.layers import ResLayer
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
@@ -17,8 +18,13 @@ from . import recognition
 from .conv_norm import conv_norm
 from .eca_residual import eca_residual
 
+if TYPE_CHECKING:
+    _Base = nn.Module
+else:
+    _Base = object
 
-class FusedForward:
+
+class FusedForward(_Base):
     """Mixin that gives a ``ResNet`` of mmdet the fused forward pass; list it before ``ResNet`` in the bases.
 
     Attributes:
@@ -35,7 +41,12 @@ class FusedForward:
     channels_last: Optional[bool] = None
     compiled: Optional[Callable] = None
     triton: bool = False
-    basic_blocks: Tuple[type, ...] = recognition.BASIC_BLOCKS
+    basic_blocks: Tuple[Type[BasicBlock], ...] = recognition.BASIC_BLOCKS
+
+    # Attributes of ``ResNet``.
+    maxpool: nn.Module
+    res_layers: List[str]
+    out_indices: Sequence[int]
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Compute the features at ``out_indices`` of images ``(N, 3, H, W)``."""
@@ -46,7 +57,7 @@ class FusedForward:
             if self.fast:
                 self._log_path(x)
             return self.compiled(self, x)
-        stem = ()
+        stem: Tuple[Tuple[nn.Conv2d, nn.Module], ...] = ()
         if self.fast and recognition.is_supported_input(x):
             stem = recognition.recognise_stem(self, x)
         if not stem:

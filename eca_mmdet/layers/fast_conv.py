@@ -10,7 +10,7 @@ R-CNN on the nuclei dataset, where the backbone uses them too because its norms 
 folded norms gained nothing and use oneDNN. Processors with AVX-512 were not measured.
 """
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +45,7 @@ def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def _options(conv: nn.Conv2d) -> Options:
-    return conv.stride, conv.padding, conv.dilation, conv.groups
+    return conv.stride, conv.padding, conv.dilation, conv.groups  # type: ignore[return-value]  # torch says tuple[int, ...]
 
 
 def _is_supported(x: Tensor, conv: nn.Conv2d) -> bool:
@@ -177,7 +177,7 @@ def use_fast_convolutions(module: nn.Module) -> int:
     return len(convs)
 
 
-def _is_replaceable(module: nn.Module) -> bool:
+def _is_replaceable(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     if type(module) not in (nn.Conv2d, wrappers.Conv2d) or module.kernel_size != (3, 3):
         return False
     attributes = vars(module)
