@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
 from typing import Any
 
 from mmengine.config import Config

@@ -2,21 +2,19 @@
 
 from typing import TYPE_CHECKING, Dict
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from .family import family_of
 from .weights import check_block_layers, check_kernel_sizes, report_new_attention
 
 if TYPE_CHECKING:
-    _Base = nn.Module
+    from mmengine.model import BaseModule as _Base
 else:
     _Base = object
 
 
 class CheckedWeights(_Base):
     """Mixin for backbones that refuse weights of another network; comes before mmdet's class."""
-
-    frozen_stages: int  # of mmdet's class
 
     def check_weights(self, state_dict: Dict[str, Tensor], prefix: str = '') -> None:
         """Refuse weights of another network.

@@ -105,8 +105,8 @@ def resize_blocks(stage: Iterable[Bottleneck], inplanes: int, widths: Sequence[S
 def _convolution(old: nn.Module, inner: int, outer: int) -> nn.Conv2d:
     if type(old) is not nn.Conv2d or old.groups != 1:
         raise ValueError(f'widths of their own go with plain convolutions, not with {old}')
-    options: Any = dict(stride=old.stride, padding=old.padding, dilation=old.dilation)
-    return nn.Conv2d(inner, outer, kernel_size=old.kernel_size, bias=old.bias is not None, **options)
+    options = {name: getattr(old, name) for name in ('kernel_size', 'stride', 'padding', 'dilation')}
+    return nn.Conv2d(inner, outer, bias=old.bias is not None, **options)
 
 
 def _norm(old: nn.Module, channels: int) -> nn.Module:

@@ -5,7 +5,7 @@ pass. On a CPU the stages compute in channels_last. Blocks, stages and whole bac
 ``recognition.py`` does not support take the plain forward pass.
 """
 
-from typing import TYPE_CHECKING, Callable, List, Optional, Sequence, Tuple, Type
+from typing import TYPE_CHECKING, Callable, Optional, Tuple, Type
 
 import torch
 from mmdet.models.backbones.resnet import BasicBlock
@@ -19,7 +19,7 @@ from .conv_norm import conv_norm
 from .eca_residual import eca_residual
 
 if TYPE_CHECKING:
-    _Base = nn.Module
+    from mmdet.models import ResNet as _Base
 else:
     _Base = object
 
@@ -42,11 +42,6 @@ class FusedForward(_Base):
     compiled: Optional[Callable] = None
     triton: bool = False
     basic_blocks: Tuple[Type[BasicBlock], ...] = recognition.BASIC_BLOCKS
-
-    # Attributes of ``ResNet``.
-    maxpool: nn.Module
-    res_layers: List[str]
-    out_indices: Sequence[int]
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Compute the features at ``out_indices`` of images ``(N, 3, H, W)``."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..layers.eca import ECALayer
 
-T = TypeVar('T')
+_T = TypeVar('_T')
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 BASIC_BLOCKS = (BasicBlock,)
 BOTTLENECKS = (Bottleneck, GroupedBottleneck)
@@ -62,11 +62,12 @@ def is_ordinary(x: Tensor) -> bool:
     return x.device.type in ('cpu', 'cuda') and x.numel() > 0 and x.dtype in (*_HALF_DTYPES, *_FULL_DTYPES)
 
 
-def is_unmodified(module: object, *classes: Type[T]) -> TypeGuard[T]:
+def is_unmodified(module: Any, *classes: Type[_T]) -> TypeGuard[_T]:
     """Whether a module is of exactly one of the classes, without hooks and patched methods."""
     if type(module) not in classes or any(vars(module).get(name) for name in _HOOKS):
         return False
-    return _method_names(type(module)).isdisjoint(vars(module))
+    cls: type = type(module)
+    return _method_names(cls).isdisjoint(vars(module))
 
 
 @cache

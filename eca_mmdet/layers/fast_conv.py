@@ -45,7 +45,7 @@ def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def _options(conv: nn.Conv2d) -> Options:
-    return conv.stride, conv.padding, conv.dilation, conv.groups  # type: ignore[return-value]  # torch says tuple[int, ...]
+    return conv.stride, conv.padding, conv.dilation, conv.groups  # type: ignore[return-value]  # torch declares longer tuples
 
 
 def _is_supported(x: Tensor, conv: nn.Conv2d) -> bool:
@@ -170,7 +170,7 @@ def use_fast_convolutions(module: nn.Module) -> int:
         if _is_replaceable(child)
     ]
     for parent, name, conv in convs:
-        sizes = conv.in_channels, conv.out_channels, conv.kernel_size, *_options(conv), conv.bias is not None
+        sizes = conv.in_channels, conv.out_channels, 3, *_options(conv), conv.bias is not None
         fast = FastConv2d(*sizes, conv.padding_mode, device='meta').train(conv.training)
         fast.weight, fast.bias = conv.weight, conv.bias
         setattr(parent, name, fast)
