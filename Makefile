@@ -27,9 +27,10 @@ test: setup  ## run the tests, in two processes with one thread each
 coverage: setup  ## run the tests and print the lines of eca_mmdet that they do not reach
 	$(PYTEST) --cov
 
-lint: setup  ## check style and format
+lint: setup  ## check style, format and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 format: setup  ## fix style and format
 	$(VENV)/bin/ruff check --fix .
@@ -41,5 +42,5 @@ docs: setup  ## build the documentation in build/docs
 	$(VENV)/bin/python -m mkdocs build --strict --site-dir build/docs
 
 clean:  ## remove caches and what was built, compiled operators included (not VENV)
-	rm -rf build dist eca_mmdet.egg-info .coverage .pytest_cache .ruff_cache
+	rm -rf build dist eca_mmdet.egg-info .coverage .pytest_cache .ruff_cache .mypy_cache
 	find eca_mmdet tools tests -name __pycache__ -type d -prune -exec rm -rf {} +

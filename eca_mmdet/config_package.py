@@ -8,7 +8,7 @@ affected.
 
 import importlib
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 from mmengine.config import Config, utils
 
@@ -41,4 +41,5 @@ def register_config_package() -> None:
     utils.MODULE2PACKAGE.setdefault(PACKAGE, PACKAGE)
     Config._get_cfg_path = staticmethod(_get_own_cfg_path)
     for name in ('mmengine.config.utils', 'mmengine.hub.hub'):  # for mmengine.hub.get_config
-        importlib.import_module(name)._get_package_and_cfg_path = _split_package_or_own
+        module: Any = importlib.import_module(name)
+        module._get_package_and_cfg_path = _split_package_or_own

@@ -82,6 +82,11 @@ CONVENTIONS = {
 def counter_formulas(convention: Convention) -> Dict[Any, Callable]:
     """Return formulas for ``FlopCounterMode``, which counts a multiply-add as two operations."""
 
+    def receive_tensors(formula: Any) -> Any:  # instead of shapes
+        formula._get_raw = True
+        return formula
+
+    @receive_tensors
     def convolution(*args, out_val: Tensor, **kwargs) -> int:
         flops = flop_registry[aten.convolution](*args, out_val=out_val, **kwargs)
         x, _, bias, _, _, _, transposed = args[:7]
@@ -90,16 +95,15 @@ def counter_formulas(convention: Convention) -> Dict[Any, Callable]:
         return flops + (0 if bias is None else 2 * convention.bias * out_val.numel())
 
     def linear(operator: Any) -> Callable:
+        @receive_tensors
         def count(*args, **kwargs) -> int:
             return convention.linear * flop_registry[operator](*args, **kwargs)
 
-        count._get_raw = True
         return count
 
     def per_element(weight: int) -> Callable:
         return lambda x, *args, **kwargs: 2 * weight * prod(x)
 
-    convolution._get_raw = True  # receive tensors instead of shapes
     formulas = {aten.convolution: convolution, aten.addmm: linear(aten.addmm), aten.mm: linear(aten.mm)}
     for name, operators in _ELEMENTWISE.items():
         formulas.update(dict.fromkeys(operators, per_element(getattr(convention, name))))

@@ -9,12 +9,13 @@ A ``Convention`` determines what counts as an operation in addition to multiply-
 """
 
 from copy import deepcopy
-from typing import Callable, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Iterable, List, NamedTuple, Sequence, Tuple
 
 import torch
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
+from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -49,7 +50,7 @@ class Classifier(nn.Module):
         classes: Number of classes.
     """
 
-    def __init__(self, backbone: nn.Module, classes: int) -> None:
+    def __init__(self, backbone: BaseModule, classes: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.fc = nn.Linear(backbone.out_channels[-1], classes)
@@ -136,7 +137,7 @@ def _run_heads(heads: nn.Module, extractors: nn.Module, regions: int) -> None:
         head(torch.empty(regions, extractor.out_channels, *size, device='meta'))
 
 
-def _as_list(module: nn.Module) -> Sequence[nn.Module]:
+def _as_list(module: nn.Module) -> Iterable[Any]:
     return module if isinstance(module, nn.ModuleList) else [module]
 
 
@@ -175,7 +176,7 @@ def _part_paths(model: nn.Module) -> List[Tuple[str, List[str]]]:
         return _stages(model)
     parts = [
         (f'backbone.{name}', [f'backbone.{path}' for path in paths])
-        for name, paths in _stages(model.backbone)
+        for name, paths in _stages(model.get_submodule('backbone'))
     ]
     for name, child in model.named_children():
         if name == 'roi_head':

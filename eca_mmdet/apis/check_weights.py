@@ -202,7 +202,7 @@ def _check_pretrained(cfg: Config) -> None:
         and not cfg.get('load_from')
     ):
         print_log(
-            f'The backbone has no pretrained weights and frozen_stages={backbone.frozen_stages}: these '
+            f'The backbone has no pretrained weights and frozen_stages={backbone["frozen_stages"]}: these '
             'stages stay random. For training from scratch add model.backbone.frozen_stages=-1 '
             'model.backbone.norm_eval=False.',
             level=logging.WARNING,
@@ -228,7 +228,7 @@ def _check_backbone_file(backbone: dict, init: dict) -> None:
         tensors = find_weights(read_checkpoint(path)).tensors
         require_finite(tensors)
         tensors = tensors if prefix is None else below(tensors, prefix)
-        model = build_on_meta({**backbone, 'init_cfg': None})
+        model: Any = build_on_meta({**backbone, 'init_cfg': None})
         model.check_weights(tensors)
         effect = predict(model, tensors)
         if effect:

@@ -74,7 +74,8 @@ def _unquoted(text: str) -> str:
 
 def _split(text: str) -> Optional[List[str]]:
     """Split at commas outside quotes and brackets. Return ``None`` if they are unmatched."""
-    items, closing, quote = [''], [], ''
+    items, quote = [''], ''
+    closing: List[str] = []
     for index, char in enumerate(text):
         if char == ',' and not closing and not quote:
             items.append('')

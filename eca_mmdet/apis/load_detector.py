@@ -1,7 +1,7 @@
 """Load converted detectors in one line."""
 
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet.evaluation import get_classes
@@ -59,7 +59,7 @@ def load_detector(
     return detector.to(device).eval()
 
 
-def _described(found: Found, source: Optional[str]) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
+def _described(found: Found, source: Optional[str]) -> Tuple[Dict[str, Tensor], Mapping[str, Any]]:
     """The tensors under mmdet 3.x's names and what the converter writes beside them."""
     meta = found.meta
     if 'detector' in meta:
@@ -76,10 +76,10 @@ def _described(found: Found, source: Optional[str]) -> Tuple[Dict[str, Tensor], 
     return conversion.state_dict, described_model(conversion)
 
 
-def _dataset_meta(meta: Dict[str, Any], num_classes: int) -> Dict[str, Any]:
+def _dataset_meta(meta: Mapping[str, Any], num_classes: int) -> Dict[str, Any]:
     """Class names and colours; 80 classes without names are COCO's, as mmdet takes them."""
     coco = get_classes('coco')
-    classes = class_names(meta, num_classes)
+    classes: Sequence[str] = class_names(meta, num_classes)
     if not classes:
         classes = coco if num_classes == len(coco) else [f'class {i}' for i in range(num_classes)]
     classes = tuple(classes)

@@ -84,7 +84,7 @@ def check_train_cfg(model: Optional[nn.Module]) -> None:
         )
 
 
-def _loss_needs_train_cfg(model: Optional[nn.Module]) -> bool:
+def _loss_needs_train_cfg(model: Any) -> bool:
     """Whether a model is known to need ``train_cfg``. Custom losses are not known."""
     loss = getattr(type(model), 'loss', None)
     if loss is TwoStageDetector.loss:
@@ -107,12 +107,12 @@ def check_anchor_levels(model: Optional[nn.Module]) -> None:
     Raises:
         ValueError: If the numbers differ.
     """
-    neck = getattr(model, 'neck', None)
+    neck: Any = getattr(model, 'neck', None)
     if getattr(type(neck), 'forward', None) is not FPN.forward:
         return
     for detector, name in ((TwoStageDetector, 'rpn_head'), (SingleStageDetector, 'bbox_head')):
         head = getattr(model, name, None)
-        generator = getattr(head, 'prior_generator', None)
+        generator: Any = getattr(head, 'prior_generator', None)
         is_known = (
             getattr(type(model), 'extract_feat', None) is detector.extract_feat
             and getattr(type(head), 'forward', None) is AnchorHead.forward

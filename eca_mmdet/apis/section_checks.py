@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from mmengine.config import Config
 
@@ -57,7 +58,7 @@ def check_auto_scale_lr(cfg: Config) -> None:
         return
     if not isinstance(scaling, dict):
         raise ValueError(f'auto_scale_lr is {scaling!r}, not a dict(enable=True, base_batch_size=16)')
-    size = scaling.get('base_batch_size')
+    size: Any = scaling.get('base_batch_size')
     try:
         is_valid = float(size) != 0
     except (TypeError, ValueError):

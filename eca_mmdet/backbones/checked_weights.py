@@ -1,14 +1,19 @@
 """The check that a backbone makes of the weights that are loaded into it."""
 
-from typing import Dict
+from typing import TYPE_CHECKING, Dict
 
 from torch import Tensor
 
 from .family import family_of
 from .weights import check_block_layers, check_kernel_sizes, report_new_attention
 
+if TYPE_CHECKING:
+    from mmengine.model import BaseModule as _Base
+else:
+    _Base = object
 
-class CheckedWeights:
+
+class CheckedWeights(_Base):
     """Mixin for backbones that refuse weights of another network; comes before mmdet's class."""
 
     def check_weights(self, state_dict: Dict[str, Tensor], prefix: str = '') -> None:

@@ -81,6 +81,8 @@ class ECAMobileNetV2(CheckedWeights, MobileNetV2):
         [(1, 24, 16, 16), (1, 32, 8, 8), (1, 96, 4, 4), (1, 1280, 2, 2)]
     """
 
+    in_channels: int  # set by mmdet's class
+
     def __init__(
         self,
         widen_factor: float = 1.0,

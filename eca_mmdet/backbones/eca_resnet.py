@@ -7,7 +7,7 @@ first ``after_conv3`` plugin, and ``ECABasicBlock`` gives ``BasicBlock`` the sam
 place. State-dict names are those of the released weights.
 """
 
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch.utils.checkpoint as cp
 from mmcv.cnn import build_plugin_layer
@@ -119,7 +119,7 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
     """
 
     basic_blocks = (BasicBlock, ECABasicBlock)
-    arch_settings = {
+    arch_settings: Dict[int, Tuple[Any, Tuple[int, ...]]] = {
         18: (ECABasicBlock, (2, 2, 2, 2)),
         26: (Bottleneck, (2, 2, 2, 2)),
         34: (ECABasicBlock, (3, 4, 6, 3)),

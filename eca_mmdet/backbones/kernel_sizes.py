@@ -1,6 +1,6 @@
 """How a user may state the ECA kernel sizes of a backbone's stages."""
 
-from typing import Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from ..layers.eca import check_kernel_size, eca_kernel_size
 
@@ -86,8 +86,8 @@ def grouped_kernel_sizes(
             f'{(sizes,) * count} or {tuple(map(int, str(sizes)))}'
         )
     if isinstance(sizes, Sequence) and len(sizes) == count:
-        sizes = [sizes[group] for group in groups]
-        sizes = ''.join(sizes) if all(isinstance(size, str) for size in sizes) else sizes
+        chosen: List[Any] = [sizes[group] for group in groups]
+        sizes = ''.join(chosen) if all(isinstance(size, str) for size in chosen) else chosen
     try:
         return stage_kernel_sizes(sizes, stage_channels)
     except ValueError as error:

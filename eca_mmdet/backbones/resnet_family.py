@@ -37,7 +37,7 @@ _FIRST_DOWNSAMPLE = tuple(
 _POOL, _FIRST_POOL = (f'backbone.layer{stage}.0.downsample.2.weight' for stage in (2, 1))
 
 
-_TIMM_KINDS = (
+_TIMM_KINDS: Tuple[Tuple[str, Tuple[str, ...], Tuple[str, ...]], ...] = (
     ("timm's ECA-ResNet", (_TIMM_ECA,), (_ECA,)),
     ("timm's SE-ResNet", (_TIMM_SE,), (_ECA, _TIMM_ECA)),
     ("timm's plain ResNet", (), (_ECA, 'layer*.se.*')),
@@ -149,8 +149,8 @@ def _attention(tensors: Mapping[str, Tensor], depth: int, asked: KernelSizes) ->
         has_bias = 'layer1.0.se.fc1.bias' in tensors
         return dict(attention=dict(type='SELayer', ratio=channels // reduced, bias=has_bias))
     if not found:
-        channels = [64 * 2**i * ECAResNet.arch_settings[depth][0].expansion for i in range(4)]
-        found = list(stage_kernel_sizes(asked, channels, RELEASED_KERNEL_SIZES[depth]))
+        stage_channels = [64 * 2**i * ECAResNet.arch_settings[depth][0].expansion for i in range(4)]
+        found = list(stage_kernel_sizes(asked, stage_channels, RELEASED_KERNEL_SIZES[depth]))
     return dict(eca_kernel_sizes=found)
 
 

@@ -4,6 +4,8 @@ Source: ``timm/models/resnet.py`` and, for the two pruned networks (arXiv 2002.0
 ``timm/models/_pruned``. timm's ECA sizes follow eq. 12 on the unpruned channels: 5557 in all of them.
 """
 
+from typing import List, Tuple
+
 _AVERAGE = dict(avg_down=True, eca_kernel_sizes='5557')
 _DEEP = dict(deep_stem=True, **_AVERAGE)
 _TIERED = dict(stem_channels=(24, 32, 64), **_DEEP)
@@ -40,7 +42,8 @@ _PRUNED = {
 
 def _parse(text: str) -> tuple:
     """Read stages of ``conv1 x conv2`` widths, which end with the width that their blocks share."""
-    stages, blocks = [], []
+    stages = []
+    blocks: List[Tuple[int, ...]] = []
     for word in text.replace('-> ', '->').split():
         if word.startswith('->'):
             stages.append(tuple((*block, int(word[2:])) for block in blocks))

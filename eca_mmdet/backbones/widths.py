@@ -4,8 +4,9 @@ mmdet builds the usual widths; what differs is exchanged by layers of the same k
 then get mmdet's initialisation like any other.
 """
 
-from typing import Any, Optional, Sequence, Tuple, Union
+from typing import Any, Iterable, Optional, Sequence, Tuple, Union
 
+from mmdet.models.backbones.resnet import Bottleneck
 from torch import nn
 
 from .variants import PRUNED_WIDTHS
@@ -79,14 +80,14 @@ def check_block_widths(
 
 def resize_stem(stem: nn.Sequential, widths: Sequence[int]) -> None:
     """Give the three convolutions of mmdet's deep stem these output channels."""
-    inner = stem[0].in_channels
+    inner: Any = stem[0].in_channels
     for index, width in zip((0, 3, 6), widths):
         stem[index] = _convolution(stem[index], inner, width)
         stem[index + 1] = _norm(stem[index + 1], width)
         inner = width
 
 
-def resize_blocks(stage: nn.Sequential, inplanes: int, widths: Sequence[Sequence[int]]) -> None:
+def resize_blocks(stage: Iterable[Bottleneck], inplanes: int, widths: Sequence[Sequence[int]]) -> None:
     """Give the three convolutions of each bottleneck of a stage these output channels."""
     for block, block_widths in zip(stage, widths):
         inner = inplanes
@@ -101,11 +102,11 @@ def resize_blocks(stage: nn.Sequential, inplanes: int, widths: Sequence[Sequence
         inplanes = inner
 
 
-def _convolution(old: nn.Conv2d, inner: int, outer: int) -> nn.Conv2d:
-    options = dict(stride=old.stride, padding=old.padding, dilation=old.dilation, bias=old.bias is not None)
+def _convolution(old: nn.Module, inner: int, outer: int) -> nn.Conv2d:
     if type(old) is not nn.Conv2d or old.groups != 1:
         raise ValueError(f'widths of their own go with plain convolutions, not with {old}')
-    return nn.Conv2d(inner, outer, old.kernel_size, **options)
+    options = {name: getattr(old, name) for name in ('kernel_size', 'stride', 'padding', 'dilation')}
+    return nn.Conv2d(inner, outer, bias=old.bias is not None, **options)
 
 
 def _norm(old: nn.Module, channels: int) -> nn.Module:

@@ -1,6 +1,6 @@
 """The project's configs that build whole detectors, and the few settings a file may choose."""
 
-from typing import Any, Dict, Sequence, Tuple
+from typing import Any, Dict, Mapping, Sequence, Tuple
 
 from mmengine.config import Config
 from torch import Tensor
@@ -57,7 +57,7 @@ def expected_tensors(cfg: Config) -> Dict[str, Tensor]:
     return build_on_meta(cfg.model).state_dict()
 
 
-def class_names(meta: Dict[str, Any], num_classes: int) -> Tuple[str, ...]:
+def class_names(meta: Mapping[str, Any], num_classes: int) -> Tuple[str, ...]:
     """Read the class names beside the tensors of a detector, of any mmdet version.
 
     Returns:

@@ -12,7 +12,7 @@ nothing in a RetinaNet tells 1.x from 2.x but the version written beside it, or 
 """
 
 import re
-from typing import Dict, List, Tuple
+from typing import Dict, List, Mapping, Tuple
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ VERSIONS = ('1.x', '2.x', '3.x')
 BLOCKS = {6: 50, 23: 101}  # of layer3, by which the two depths differ
 
 
-def recognise_detector(state_dict: Dict[str, Tensor]) -> bool:
+def recognise_detector(state_dict: Mapping[str, Tensor]) -> bool:
     """Whether these are tensors of a whole detector: a backbone and the heads on it."""
     names = {name.split('.')[0] for name in plain_names(state_dict).values()}
     return 'backbone' in names and bool(names & {'rpn_head', 'roi_head', 'bbox_head', 'mask_head'})
@@ -98,12 +98,12 @@ def convert_detector(version: str, found: Found, eca_kernel_sizes: KernelSizes =
     tensors = dict(found.tensors)
     _check_version(tensors, version)
     kind = _kind(tensors)
-    sizes = _kernel_sizes(tensors)
-    backbone = dict(type=RESNET.name, depth=_depth(tensors), eca_kernel_sizes=sizes)
+    depth, sizes = _depth(tensors), _kernel_sizes(tensors)
+    backbone = dict(type=RESNET.name, depth=depth, eca_kernel_sizes=sizes)
     num_classes = _num_classes(tensors, kind, version)
     # What was trained here with the old conventions keeps them: mmengine saves the config's text.
     is_legacy = version == '1.x' or 'Legacy1x' in str(meta.get('cfg', ''))
-    name = config_name(kind, backbone['depth'], is_legacy)
+    name = config_name(kind, depth, is_legacy)
     expected = expected_tensors(detector_config(name, sizes, num_classes))
     old = detector_to_1x(expected) if version == '1.x' else expected  # names of the file in errors
     added = fit_tensors(tensors, old, f'a {kind} of mmdet {version}')

@@ -7,7 +7,7 @@ while they load (rename, reshape, refuse) is part of it.
 
 from collections import OrderedDict
 from copy import deepcopy
-from typing import Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 import torch
 from mmengine.runner.checkpoint import load_state_dict
@@ -37,7 +37,7 @@ class Effect(NamedTuple):
         return len(self.expected) + len(self.initial)
 
     @property
-    def count(self) -> int:
+    def num_loaded(self) -> int:
         """Number of tensors of the file that end up in the model."""
         return len(self.tensors) - len(self.unused)
 
@@ -49,9 +49,9 @@ class Effect(NamedTuple):
 
     def describe(self, path: object) -> str:
         """Say in one line how much of a file the model took."""
-        complete = self.size == self.count == len(self.tensors)
+        complete = self.size == self.num_loaded == len(self.tensors)
         whole = '' if complete else f'; the model has {self.size}'
-        return f'{self.count} of {len(self.tensors)} tensors of {path} took effect{whole}.'
+        return f'{self.num_loaded} of {len(self.tensors)} tensors of {path} took effect{whole}.'
 
 
 def predict(model: nn.Module, tensors: Mapping[str, Tensor]) -> Optional[Effect]:
@@ -70,7 +70,7 @@ def predict(model: nn.Module, tensors: Mapping[str, Tensor]) -> Optional[Effect]
     try:
         copy = _without_values(model)
         before = copy.state_dict(keep_vars=True)
-        source = OrderedDict(tensors)
+        source: Any = OrderedDict(tensors)  # torch reads its attribute `_metadata`
         saved = getattr(tensors, '_metadata', {})
         source._metadata = {
             name: {**saved.get(name, {}), 'assign_to_params_buffers': True}

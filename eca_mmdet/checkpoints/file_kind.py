@@ -120,7 +120,8 @@ def _other_zip(names: List[str]) -> str:
 
 def _describe_pickle(path: Path) -> str:
     """A file of torch's older format, or any other pickle."""
-    protocol, value, complete = 0, None, False
+    protocol: Optional[int] = 0
+    value, complete = None, False
     try:
         with open(path, 'rb') as file:
             for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):

@@ -95,7 +95,7 @@ class VerifiedPretrained(PretrainedInit):
             print_log(f'What {self.checkpoint} filled was not verified.', 'current', level=30)
         else:
             name = type(module).__name__
-            if not effect.count:
+            if not effect.num_loaded:
                 raise LoadedWeightsError(
                     f'{self.checkpoint} fills none of the {effect.size} tensors of {name}; its names start '
                     f'like {sorted(tensors)[:3]}. Name the part to load with '

@@ -49,7 +49,7 @@ def require_start(effect: Effect, path: object) -> str:
         LoadedWeightsError: If the file fills nothing, or not the whole backbone, or is of another
             network, see ``require_same_network``.
     """
-    if not effect.count:
+    if not effect.num_loaded:
         raise LoadedWeightsError(
             f'{path} fills none of the {effect.size} tensors of the model; {_what_it_is(effect, path)}'
         )

@@ -6,7 +6,6 @@ Records that mmdet ignores, such as boxes without area or unused categories, are
 
 import json
 from math import isfinite
-from numbers import Number
 from pathlib import Path
 from typing import Any, Collection, Dict, List, NamedTuple, Optional
 
@@ -111,7 +110,7 @@ def check_index(content: dict, path: Path, metrics: Optional[Collection[str]] = 
         ValueError: If a record lacks a field, or several records have the same id.
     """
     faults, is_dataset = FaultReport(path), metrics is None
-    sizes = ('height', 'width') if is_dataset or 'segm' in metrics else ()
+    sizes = ('height', 'width') if metrics is None or 'segm' in metrics else ()
     names = ('file_name',) if is_dataset else ()
     _check_records(content['images'], 'images', ('id', *sizes, *names), faults)
     _check_records(content['categories'], 'categories', ('id', 'name'), faults)
@@ -149,7 +148,7 @@ def _check_records(records: List[Any], kind: str, fields: Collection[str], fault
 
 
 def _is_size(value: Any) -> bool:
-    return isinstance(value, Number) and not isinstance(value, complex) and isfinite(value) and value > 0
+    return isinstance(value, (int, float)) and isfinite(value) and value > 0
 
 
 def check_annotations(content: dict, use: AnnotationUse) -> Dict[Any, int]:
@@ -161,7 +160,8 @@ def check_annotations(content: dict, use: AnnotationUse) -> Dict[Any, int]:
     Raises:
         ValueError: If an annotation would stop the run or be misread.
     """
-    faults, kept = FaultReport(use.path), {}
+    faults = FaultReport(use.path)
+    kept: Dict[Any, int] = {}
     images = {image['id']: image for image in content['images']}
     find_fault = _evaluation_fault if use.metrics else _loading_fault
     for annotation in content.get('annotations', []):

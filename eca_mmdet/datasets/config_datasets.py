@@ -1,9 +1,10 @@
 """Find the datasets of a config, and tell which of them can be checked."""
 
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple, Type
 
 from mmdet.datasets import CocoDataset, Objects365V1Dataset, Objects365V2Dataset
 from mmdet.registry import DATASETS
+from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 from mmengine.registry import Registry
 from mmengine.utils import is_abs
@@ -26,7 +27,7 @@ class Split(NamedTuple):
 
     key: str
     settings: Dict[str, Any]
-    cls: type
+    cls: Type[BaseDataset]
     is_trained: bool
 
     def resolve_path(self, name: str) -> str:
@@ -48,7 +49,7 @@ def find_datasets(node: Any, key: str) -> Iterator[Tuple[str, dict]]:
         yield key, node
 
 
-def dataset_class(node: dict, key: str) -> type:
+def dataset_class(node: dict, key: str) -> Type[BaseDataset]:
     """Return the class of a dataset.
 
     Raises:

@@ -65,7 +65,7 @@ def check_datasets(cfg: Config, splits: Sequence[str], model: Optional[nn.Module
             if split.is_trained:
                 _check_masks_are_loaded(cfg.model, split)
         if name != 'train':
-            ann_file, classes = None, None
+            ann_file, classes = '', ()
             if len(found) == len(checked) == 1:
                 split, classes = checked[0]
                 ann_file = split.resolve_path(split.settings['ann_file'])

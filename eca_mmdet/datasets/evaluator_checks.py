@@ -18,8 +18,8 @@ from .label_checks import Classes
 def check_evaluators(
     evaluators: Any,
     key: str,
-    ann_file: Optional[str],
-    classes: Optional[Classes],
+    ann_file: str,
+    classes: Classes,
     model: Optional[nn.Module] = None,
 ) -> None:
     """Check the annotation files of evaluators.
@@ -27,7 +27,7 @@ def check_evaluators(
     Args:
         evaluators: The config's evaluator, or a list of them.
         key: Their name in the config, such as ``val_evaluator``.
-        ann_file: The annotation file of the dataset. ``None`` if there are several datasets or it was not
+        ann_file: The annotation file of the dataset. Empty if there are several datasets or it was not
             checked.
         classes: The classes of the dataset.
         model: The model, if it was built.
@@ -53,7 +53,7 @@ def check_evaluators(
             _check_ground_truth(evaluator, name, Path(ann_file), classes)
 
 
-def _skip_reason(evaluator: Any, ann_file: Optional[str]) -> str:
+def _skip_reason(evaluator: Any, ann_file: str) -> str:
     cls = resolve_type(METRICS, evaluator.get('type') if isinstance(evaluator, dict) else evaluator)
     if not isinstance(cls, type) or not issubclass(cls, CocoMetric) or issubclass(cls, LVISMetric):
         return f'{getattr(cls, "__name__", cls)} is not a CocoMetric'

@@ -5,7 +5,7 @@ short, and crashes the process for a polygon with NaN.
 """
 
 from math import isfinite
-from typing import Any
+from typing import Any, List
 
 
 def loading_mask_fault(annotation: dict, image: dict, mask_format: str) -> str:
@@ -77,7 +77,8 @@ def decompress(text: str) -> Any:
     Raises:
         ValueError: If the text has invalid characters or ends within a number.
     """
-    runs, value, shift = [], 0, 0
+    runs: List[int] = []
+    value = shift = 0
     for char in text.encode():
         bits = char - 48
         if not 0 <= bits < 64:

@@ -27,7 +27,7 @@ def convert_nuclei(src: Union[str, Path], dst: Union[str, Path], val: int = 120,
     Raises:
         FileNotFoundError: If ``src`` does not have the published structure.
         FileExistsError: If ``dst`` already contains annotations.
-        ValueError: If there would be no validation or training images.
+        ValueError: If there would be no validation or training images, or an image cannot be read.
     """
     src, dst = Path(src), Path(dst)
     if (dst / 'annotations').exists():
@@ -40,7 +40,7 @@ def convert_nuclei(src: Union[str, Path], dst: Union[str, Path], val: int = 120,
             f'val is {val}, but must be between 1 and {len(images) - 1} for {len(images)} images'
         )
     val_indices = set(np.random.default_rng(seed).permutation(len(images))[:val].tolist())
-    splits = {'train': [], 'val': []}
+    splits: Dict[str, List[Path]] = {'train': [], 'val': []}
     for index, path in enumerate(images):
         splits['val' if index in val_indices else 'train'].append(path)
     content = {split: _copy_split(paths, dst / split) for split, paths in splits.items()}
@@ -51,7 +51,7 @@ def convert_nuclei(src: Union[str, Path], dst: Union[str, Path], val: int = 120,
 
 def _copy_split(paths: List[Path], folder: Path) -> Dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
-    coco = dict(
+    coco: Dict[str, Any] = dict(
         info=dict(description='nuclei, Data Science Bowl 2018 stage 1 train (Broad Institute, CC0)'),
         images=[],
         annotations=[],
@@ -61,12 +61,19 @@ def _copy_split(paths: List[Path], folder: Path) -> Dict[str, Any]:
         name = f'{path.stem[:16]}.png'
         shutil.copyfile(path, folder / name)
         for mask_path in sorted(path.parent.parent.glob('masks/*.png')):
-            mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE) > 0
+            mask = _read_image(mask_path, cv2.IMREAD_GRAYSCALE) > 0
             if mask.any():
                 coco['annotations'].append(_annotation(mask, len(coco['annotations']) + 1, image_id))
-        height, width = cv2.imread(str(path)).shape[:2]
+        height, width = _read_image(path, cv2.IMREAD_COLOR).shape[:2]
         coco['images'].append(dict(id=image_id, file_name=name, height=height, width=width))
     return coco
+
+
+def _read_image(path: Path, flags: int) -> np.ndarray:
+    image = cv2.imread(str(path), flags)
+    if image is None:
+        raise ValueError(f'{path} cannot be read as an image. Unpack the dataset again')
+    return image
 
 
 def _annotation(mask: np.ndarray, annotation_id: int, image_id: int) -> dict:

@@ -32,7 +32,7 @@ def random_coco(
           ``(N, 4)`` in xyxy format, ``scores`` and ``labels`` of shape ``(N,)``, and N RLE ``masks``.
     """
     rng = np.random.default_rng(seed)
-    truth = dict(
+    truth: Dict[str, Any] = dict(
         images=[dict(id=7 * i + 1, height=HEIGHT, width=WIDTH, file_name='') for i in range(images)],
         categories=[dict(id=2 * c + 1, name=f'class{c}') for c in range(classes)],
         annotations=[],

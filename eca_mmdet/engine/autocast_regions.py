@@ -3,7 +3,7 @@
 import dataclasses
 from contextlib import ExitStack
 from copy import copy
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.structures import BaseDataElement
@@ -112,11 +112,11 @@ def to_float32(value: Any) -> Any:
     if isinstance(value, BaseDataElement):
         return value.new(**{key: to_float32(item) for key, item in value.items()})
     if isinstance(value, tuple):
-        items = [to_float32(item) for item in value]
-        return type(value)(*items) if hasattr(value, '_fields') else type(value)(items)
+        parts = [to_float32(item) for item in value]
+        return type(value)(*parts) if hasattr(value, '_fields') else type(value)(parts)
     if isinstance(value, (list, dict)):
-        converted = copy(value)
-        items = value.items() if isinstance(value, dict) else enumerate(value)
+        converted: Any = copy(value)
+        items: Iterable[tuple] = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
             converted[key] = to_float32(item)
         return converted
@@ -151,7 +151,7 @@ def add_regions(model: nn.Module, parts: Optional[Sequence[str]] = None) -> List
             f'{type(model).__name__} has no parts named {", ".join(missing)}; '
             f'it has {", ".join(name for name, _ in model.named_children())}'
         )
-    callable_modules = {}
+    callable_modules: Dict[str, nn.Module] = {}
     for name, module in modules.items():
         if module is not None:
             callable_modules.update(_find_callable(name, module))
@@ -195,8 +195,9 @@ def _find_callable(name: str, module: nn.Module) -> Iterator[Tuple[str, nn.Modul
 def _add_region(name: str, module: nn.Module) -> Region:
     """Return the region of a module, and add one if it has none."""
     for hook in module._forward_pre_hooks.values():
-        if isinstance(getattr(hook, '__self__', None), Region):
-            return hook.__self__
+        owner = getattr(hook, '__self__', None)
+        if isinstance(owner, Region):
+            return owner
     region = Region(name)
     module.register_forward_pre_hook(region.enter)
     module.register_forward_hook(region.leave, always_call=True)

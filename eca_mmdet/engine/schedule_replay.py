@@ -44,7 +44,7 @@ def iterations_into_epoch(checkpoint: Dict[str, Any]) -> int:
     """
     meta, hub = checkpoint.get('meta') or {}, checkpoint.get('message_hub') or {}
     info = hub.get('runtime_info') or {}
-    counts = [meta.get('epoch'), meta.get('iter'), info.get('max_iters'), info.get('max_epochs')]
+    counts: List[Any] = [meta.get('epoch'), meta.get('iter'), info.get('max_iters'), info.get('max_epochs')]
     # At the end of an epoch, mmengine has increased the epoch in `meta`, but not yet in the message hub.
     if not all(isinstance(count, int) for count in counts) or info.get('epoch') != meta['epoch']:
         return 0

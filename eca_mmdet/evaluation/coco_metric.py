@@ -48,6 +48,12 @@ class FastCocoMetric(CocoMetric):
         KeyError: If a metric or metric item is unknown.
     """
 
+    # Attributes of ``CocoMetric``.
+    cat_ids: Any
+    iou_thrs: Any
+    metric_items: Any
+    _coco_api: COCO
+
     def __init__(self, *args: Any, backend: str = 'auto', **kwargs: Any) -> None:
         if kwargs.get('format_only') and kwargs.get('outfile_prefix') is None:
             raise ValueError('format_only=True needs outfile_prefix, the path prefix of the result files')
@@ -125,9 +131,7 @@ class FastCocoMetric(CocoMetric):
 
     def _evaluate_all(self, predictions: Sequence[dict]) -> Dict[str, float]:
         """Evaluate all metrics. If two report the same name, the earlier one is prefixed with its metric."""
-        if self.ignored_ids is None:  # read before pycocotools overwrites the flags
-            annotations = self._coco_api.anns.values()
-            self.ignored_ids = {a['id'] for a in annotations if a.get('ignore') or a.get('iscrowd')}
+        self._read_ignored_ids()
         found: Dict[str, float] = {}
         owner: Dict[str, str] = {}
         for metric in self.metrics:
@@ -136,6 +140,13 @@ class FastCocoMetric(CocoMetric):
                     found[f'{owner[name]}_{name}'] = found[name]
                 found[name], owner[name] = value, metric
         return found
+
+    def _read_ignored_ids(self) -> set:
+        """Return the ids of ignored annotations, read before pycocotools overwrites their flags."""
+        if self.ignored_ids is None:
+            annotations = self._coco_api.anns.values()
+            self.ignored_ids = {a['id'] for a in annotations if a.get('ignore') or a.get('iscrowd')}
+        return self.ignored_ids
 
     def _evaluate(self, metric: str, predictions: Sequence[dict]) -> Dict[str, float]:
         logger = MMLogger.get_current_instance()
@@ -212,12 +223,10 @@ class FastCocoMetric(CocoMetric):
             Array of shape ``(len(proposal_nums),)``.
         """
         by_image = {result['img_id']: result for result in results}
-        ious = np.empty(len(self.img_ids), object)
+        ious, ignored = np.empty(len(self.img_ids), object), self._read_ignored_ids()
         for index, image in enumerate(self.img_ids):
             annotations = self._coco_api.load_anns(self._coco_api.get_ann_ids(img_ids=[image]))
-            kept = [
-                annotation['bbox'] for annotation in annotations if annotation['id'] not in self.ignored_ids
-            ]
+            kept = [annotation['bbox'] for annotation in annotations if annotation['id'] not in ignored]
             truth = np.array(kept, np.float32).reshape(-1, 4)
             truth[:, 2:] += truth[:, :2]
             boxes = np.zeros((0, 4), np.float32)

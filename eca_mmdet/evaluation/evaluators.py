@@ -1,7 +1,7 @@
 """Prepare the evaluators of a config so that all of their results can be reported."""
 
 import logging
-from typing import Any, Dict, List, Union
+from typing import Any, Dict, List, TypeGuard, Union
 
 from mmdet.evaluation import CocoMetric, CocoPanopticMetric
 from mmdet.registry import METRICS
@@ -67,7 +67,7 @@ def use_fast_coco(evaluator: Evaluators) -> Evaluators:
     return metrics if isinstance(evaluator, (list, tuple)) else metrics[0]
 
 
-def is_custom(evaluator: Evaluators) -> bool:
+def is_custom(evaluator: Evaluators) -> TypeGuard[dict]:
     """Whether an evaluator is a custom evaluator class rather than one or more metrics."""
     if not isinstance(evaluator, dict) or 'metrics' not in evaluator:
         return False
@@ -124,7 +124,8 @@ def _reports_coco_results(item: Any) -> bool:
 def _use_fast_metric(item: Any, classwise: bool) -> Any:
     if not isinstance(item, dict):
         return item
-    cls, changes = _metric_class(item), {}
+    cls = _metric_class(item)
+    changes: Dict[str, Any] = {}
     if cls is CocoMetric:
         changes['type'] = 'mmdet.FastCocoMetric'
     if classwise and isinstance(cls, type) and issubclass(cls, (CocoMetric, CocoPanopticMetric)):

@@ -5,7 +5,7 @@ those of pycocotools. If hotcoco is known to differ for the parameters or data, 
 pycocotools does everything and the log states the reason.
 """
 
-from typing import List, Optional, Union
+from typing import Any, List, Optional, Union
 
 import numpy as np
 from mmdet.datasets.api_wrappers import COCO, COCOeval
@@ -25,7 +25,7 @@ class HotcocoEval(COCOeval):
     def __init__(self, truth: COCO, detections: List[dict], kind: str) -> None:
         super().__init__(truth, None, kind)
         self.detections = detections
-        self.engine = None
+        self.engine: Any = None
 
     def evaluate(self) -> None:
         """Match the detections to the ground truth."""
@@ -56,6 +56,7 @@ class HotcocoEval(COCOeval):
                 setattr(self.engine.params, name, getattr(p, name))
         except (TypeError, ValueError, OverflowError) as error:
             return f'hotcoco cannot read the data: {error}'
+        return None
 
     def accumulate(self) -> None:
         """Compute precision ``(T, R, K, A, M)`` and recall ``(T, K, A, M)``.

@@ -146,18 +146,20 @@ def write_results(path: Union[str, Path], results: Dict[str, Any], **about: Any)
     os.replace(unfinished, path)
 
 
-def explain_empty(cfg: Config, detections: int, images: int, trained_iters: Any) -> str:
+def explain_empty(cfg: Config, detections: Optional[int], images: int, trained_iters: Any) -> str:
     """Describe an empty result and its possible causes, most likely first.
 
     Args:
         cfg: The config of the run.
-        detections: Number of detections in all images.
+        detections: Number of detections in all images, or ``None`` if the detector predicts no boxes.
         images: Number of evaluated images.
         trained_iters: Number of training iterations, if the checkpoint states it.
     """
     test_cfg = cfg.model.get('test_cfg') or {}
     threshold = (test_cfg.get('rcnn') or test_cfg).get('score_thr')
-    if detections:
+    if detections is None:
+        finding = f'every AP on {images} images is below 0.0005'
+    elif detections:
         finding = f'{detections} detections in {images} images, but none is correct (AP below 0.0005)'
     else:
         reached = '' if threshold is None else f' reached score_thr={threshold}'

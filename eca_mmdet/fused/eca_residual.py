@@ -5,6 +5,7 @@ pass: where the output is positive, ``z * gate = output - identity``, and elsewh
 ReLU is 0. In half precision this difference would lose digits, so ``z`` is saved instead of the identity.
 """
 
+from types import ModuleType
 from typing import Any, Optional, Tuple
 
 import torch
@@ -23,7 +24,7 @@ def eca_residual(
     if z.dtype != identity.dtype:
         dtype = torch.promote_types(z.dtype, identity.dtype)
         z, identity = z.to(dtype), identity.to(dtype)
-    tail = tail_torch
+    tail: ModuleType = tail_torch
     if triton:
         from . import tail_triton  # only builds of torch for CUDA come with Triton
 

@@ -4,9 +4,10 @@ Frozen batch norms are folded into their convolutions, the block tail is one fun
 compute in channels_last. What ``recognition.py`` does not support takes the plain forward pass.
 """
 
-from typing import Callable, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Optional, Tuple, Type
 
 import torch
+from mmdet.models.backbones.resnet import BasicBlock
 from mmdet.models.layers import ResLayer
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
@@ -16,8 +17,13 @@ from . import recognition
 from .conv_norm import conv_norm
 from .eca_residual import eca_residual
 
+if TYPE_CHECKING:
+    from mmdet.models import ResNet as _Base
+else:
+    _Base = object
 
-class FusedForward:
+
+class FusedForward(_Base):
     """Mixin that gives a ``ResNet`` of mmdet the fused forward pass; list it before ``ResNet`` in the bases.
 
     Attributes:
@@ -32,7 +38,7 @@ class FusedForward:
     channels_last: Optional[bool] = None
     compiled: Optional[Callable] = None
     triton: bool = False
-    basic_blocks: Tuple[type, ...] = recognition.BASIC_BLOCKS
+    basic_blocks: Tuple[Type[BasicBlock], ...] = recognition.BASIC_BLOCKS
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Compute the features at ``out_indices`` of images ``(N, 3, H, W)``."""

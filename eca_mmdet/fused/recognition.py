@@ -4,15 +4,16 @@ It may only replace modules of known classes without hooks and patched methods, 
 """
 
 from functools import cache
-from typing import FrozenSet, NamedTuple, Optional, Tuple
+from typing import Any, FrozenSet, List, NamedTuple, Optional, Tuple, Type, TypeGuard, TypeVar
 
 import torch
-from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
+from mmdet.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
 from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
 from torch import Tensor, nn
 
 from ..layers.eca import ECALayer
 
+_T = TypeVar('_T')
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 BASIC_BLOCKS = (BasicBlock,)
 BOTTLENECKS = (Bottleneck, GroupedBottleneck)
@@ -30,7 +31,7 @@ class BlockParts(NamedTuple):
     """The modules of a residual block that the fused pass can compute."""
 
     convs: Tuple[Tuple[nn.Conv2d, nn.Module], ...]  # each convolution with its norm
-    downsample: Tuple[nn.Module, ...]  # pools, a convolution and its norm; empty for the identity
+    downsample: Tuple[Any, ...]  # pools, a convolution and its norm; empty for the identity
     attention: Optional[ECALayer]
 
 
@@ -54,11 +55,12 @@ def is_ordinary(x: Tensor) -> bool:
     return x.device.type in ('cpu', 'cuda') and x.numel() > 0 and x.dtype in (*_HALF_DTYPES, *_FULL_DTYPES)
 
 
-def is_unmodified(module: Optional[nn.Module], *classes: type) -> bool:
+def is_unmodified(module: Any, *classes: Type[_T]) -> TypeGuard[_T]:
     """Whether a module is of exactly one of the classes, without hooks and patched methods."""
     if type(module) not in classes or any(vars(module).get(name) for name in _HOOKS):
         return False
-    return _method_names(type(module)).isdisjoint(vars(module))
+    cls: type = type(module)
+    return _method_names(cls).isdisjoint(vars(module))
 
 
 @cache
@@ -66,7 +68,7 @@ def _method_names(cls: type) -> FrozenSet[str]:
     return frozenset(name for name in dir(cls) if callable(getattr(cls, name)))
 
 
-def recognise_stem(backbone: nn.Module, x: Tensor) -> Tuple[Tuple[nn.Module, nn.Module], ...]:
+def recognise_stem(backbone: ResNet, x: Tensor) -> Tuple[Tuple[nn.Conv2d, nn.Module], ...]:
     """Return the convolutions and norms of the stem, or ``()`` if the fused pass cannot compute it."""
     if not backbone.deep_stem:
         modules = [backbone.conv1, backbone.norm1, backbone.relu]
@@ -82,12 +84,14 @@ def recognise_stem(backbone: nn.Module, x: Tensor) -> Tuple[Tuple[nn.Module, nn.
     return convs if all(_is_supported_conv_norm(*pair, x) for pair in convs) else ()
 
 
-def recognise_block(block: nn.Module, x: Tensor, basic_blocks: Tuple[type, ...]) -> Optional[BlockParts]:
+def recognise_block(
+    block: nn.Module, x: Tensor, basic_blocks: Tuple[Type[BasicBlock], ...]
+) -> Optional[BlockParts]:
     """Return the parts of a block, or ``None``; ``basic_blocks`` are classes with two convolutions."""
     if not is_unmodified(block, *basic_blocks, *BOTTLENECKS) or not is_unmodified(block.relu, nn.ReLU):
         return None
-    convs = (block.conv1, block.norm1), (block.conv2, block.norm2)
-    attention_names = []
+    convs: Tuple[Tuple[nn.Conv2d, nn.Module], ...] = (block.conv1, block.norm1), (block.conv2, block.norm2)
+    attention_names: List[str] = []
     if type(block) in basic_blocks:
         attention_name = getattr(block, 'attention_name', None)
         attention_names = [attention_name] if attention_name else []
@@ -101,14 +105,15 @@ def recognise_block(block: nn.Module, x: Tensor, basic_blocks: Tuple[type, ...])
     if len(attention_names) > 1 or not (attention is None or _is_supported_eca(attention, x)):
         return None
 
-    downsample, pairs = (), convs
+    downsample: Tuple[nn.Module, ...] = ()
+    pairs: Tuple[Tuple[nn.Module, nn.Module], ...] = convs
     if block.downsample is not None:
         if not is_unmodified(block.downsample, nn.Sequential):
             return None
         downsample = tuple(block.downsample)
         if len(downsample) < 2 or not all(is_unmodified(pool, nn.AvgPool2d) for pool in downsample[:-2]):
             return None
-        pairs = (*convs, downsample[-2:])
+        pairs = (*convs, (downsample[-2], downsample[-1]))
     if not all(_is_supported_conv_norm(*pair, x) for pair in pairs):
         return None
     return BlockParts(convs, downsample, attention)

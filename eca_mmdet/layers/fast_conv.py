@@ -10,7 +10,7 @@ R-CNN on the nuclei dataset, where the backbone uses them too because its norms 
 folded norms gained nothing and use oneDNN. Processors with AVX-512 were not measured.
 """
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +45,7 @@ def convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def _options(conv: nn.Conv2d) -> Options:
-    return conv.stride, conv.padding, conv.dilation, conv.groups
+    return conv.stride, conv.padding, conv.dilation, conv.groups  # type: ignore[return-value]  # torch declares longer tuples
 
 
 def _is_supported(x: Tensor, conv: nn.Conv2d) -> bool:
@@ -170,14 +170,14 @@ def use_fast_convolutions(module: nn.Module) -> int:
         if _is_replaceable(child)
     ]
     for parent, name, conv in convs:
-        sizes = conv.in_channels, conv.out_channels, conv.kernel_size, *_options(conv), conv.bias is not None
+        sizes = conv.in_channels, conv.out_channels, 3, *_options(conv), conv.bias is not None
         fast = FastConv2d(*sizes, conv.padding_mode, device='meta').train(conv.training)
         fast.weight, fast.bias = conv.weight, conv.bias
         setattr(parent, name, fast)
     return len(convs)
 
 
-def _is_replaceable(module: nn.Module) -> bool:
+def _is_replaceable(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     if type(module) not in (nn.Conv2d, wrappers.Conv2d) or module.kernel_size != (3, 3):
         return False
     attributes = vars(module)

@@ -80,7 +80,7 @@ class _RoIAlign(torch.autograd.Function):
         ctx.is_channels_last = [_is_channels_last(x) for x in features]
         ctx.parts, ctx.taps = split_regions(regions, grid), None
         channels, dtype = features[0].shape[1], _sum_dtype(features[0])
-        allocate = torch.empty if len(regions.index) == count else torch.zeros
+        allocate = torch.empty if len(regions.row) == count else torch.zeros
         if all(ctx.is_channels_last):
             out = allocate(count, *grid.output_size, channels, dtype=ctx.dtype).permute(0, 3, 1, 2)
         else:
@@ -110,10 +110,11 @@ class _RoIAlign(torch.autograd.Function):
                     n, _, h, w = ctx.shapes[level]
                     part_sums = _pixel_sums(table, taps, first, last, n * h * w, ctx.grid.bins)
                     sums[level] = part_sums if sums[level] is None else sums[level].add_(part_sums)
-        grads = [None] * len(ctx.shapes)
+        grads: List[Optional[Tensor]] = [None] * len(ctx.shapes)
         for level, (n, c, h, w) in enumerate(ctx.shapes):
             if needs_grad[level]:
-                rows = table.new_zeros(n * h * w, c) if sums[level] is None else sums[level]
+                rows = sums[level]
+                rows = table.new_zeros(n * h * w, c) if rows is None else rows
                 grad_x = rows.to(ctx.dtype).view(n, h, w, c).permute(0, 3, 1, 2)
                 grads[level] = grad_x if ctx.is_channels_last[level] else grad_x.contiguous()
         return None, None, None, *grads
@@ -129,7 +130,7 @@ def _pool(out: Tensor, tables: List[Tensor], taps: Taps, bins: int) -> None:
             chunk = slice(roi_offsets[start], roi_offsets[end])
             offsets = taps.offsets[start * bins : end * bins + 1] - roi_offsets[start]
             sums = _weighted_sums(tables[level], taps.pixels[chunk], taps.weights[chunk], offsets)
-            out[taps.index[start:end]] = sums.view(end - start, *out.shape[1:]).to(out.dtype)
+            out[taps.rows[start:end]] = sums.view(end - start, *out.shape[1:]).to(out.dtype)
 
 
 def _pixel_sums(grads: Tensor, taps: Taps, first: int, last: int, pixels: int, bins: int) -> Tensor:
@@ -140,7 +141,7 @@ def _pixel_sums(grads: Tensor, taps: Taps, first: int, last: int, pixels: int, b
     bin_offsets = taps.offsets[first * bins : last * bins + 1]
     level_taps = slice(int(bin_offsets[0]), int(bin_offsets[-1]))
     sorted_pixels, order = taps.pixels[level_taps].sort()
-    rows = (taps.index[first:last, None] * bins + torch.arange(bins)).to(sorted_pixels.dtype).flatten()
+    rows = (taps.rows[first:last, None] * bins + torch.arange(bins)).to(sorted_pixels.dtype).flatten()
     rows = rows.repeat_interleave(bin_offsets.diff())[order]
     offsets = bin_offsets.new_zeros(pixels + 1)
     torch.cumsum(sorted_pixels.bincount(minlength=pixels), 0, out=offsets[1:])

@@ -36,7 +36,7 @@ class Regions(NamedTuple):
     """RoIs in cells of the level that each is pooled from; all tensors have one row per RoI.
 
     Attributes:
-        index: Row of the output ``(R,)``.
+        row: Row of the output ``(R,)``.
         level: Index of the level ``(R,)``.
         image: Index of the image in the batch ``(R,)``.
         start: Top and left edge ``(R, 2)``.
@@ -45,7 +45,7 @@ class Regions(NamedTuple):
         size: Height and width of the level ``(R, 2)``.
     """
 
-    index: Tensor
+    row: Tensor
     level: Tensor
     image: Tensor
     start: Tensor
@@ -107,7 +107,7 @@ def _check(rois: Tensor, image: Tensor, side: Tensor, shapes: List[torch.Size]) 
 
 def split_regions(regions: Regions, grid: Grid) -> List[Regions]:
     """Split regions so that no part has more than ``MAX_TAPS`` taps, unless a single RoI has more."""
-    if not len(regions.index):
+    if not len(regions.row):
         return []
     max_taps = 2 * grid.sampling_ratio if grid.sampling_ratio > 0 else regions.samples + 1
     max_taps_per_axis = torch.minimum(2 * regions.size, torch.as_tensor(max_taps)).clamp(min=2).amax(1)

@@ -23,14 +23,14 @@ class Taps(NamedTuple):
     """Taps of all bins, ordered by level.
 
     Attributes:
-        index: Rows of the output, one per RoI ``(R,)``.
+        rows: Rows of the output, one per RoI ``(R,)``.
         pixels: Row of each tap in a level's features as a table ``(N * H * W, C)``.
         weights: Weight of each tap.
         offsets: Index of the first tap of each bin, and the number of taps ``(R * bins + 1,)``.
         levels: Level, first RoI and end of each range of RoIs on one level.
     """
 
-    index: Tensor
+    rows: Tensor
     pixels: Tensor
     weights: Tensor
     offsets: Tensor
@@ -61,8 +61,8 @@ def compute_taps(regions: Regions, shapes: List[torch.Size], grid: Grid) -> Taps
     rows = rows._replace(pixels=rows.pixels * width[:, None, None] + image_start)
 
     # RoIs are sorted into groups that one operation can process, so that no Python loop runs over RoIs.
-    radix = 1 + int(max(rows.count.max(), columns.count.max()))
-    keys, order = ((regions.level * radix + rows.count) * radix + columns.count).sort()
+    radix = 1 + int(max(rows.counts.max(), columns.counts.max()))
+    keys, order = ((regions.level * radix + rows.counts) * radix + columns.counts).sort()
     group_keys, group_sizes = keys.unique_consecutive(return_counts=True)
     groups = [
         _Group(key // radix**2, key // radix % radix, key % radix, rois)
@@ -79,7 +79,7 @@ def compute_taps(regions: Regions, shapes: List[torch.Size], grid: Grid) -> Taps
     row_pixels, column_pixels = rows.pixels[order].to(dtype), columns.pixels[order].to(dtype)
     _combine_axes(row_pixels, column_pixels, pixels, groups, grid, torch.add)
     _combine_axes(rows.weights[order], columns.weights[order], weights, groups, grid, torch.mul)
-    return Taps(regions.index[order], pixels, weights, offsets.to(dtype), _level_ranges(groups))
+    return Taps(regions.row[order], pixels, weights, offsets.to(dtype), _level_ranges(groups))
 
 
 def _combine_axes(
@@ -101,7 +101,8 @@ def _combine_axes(
 
 def _level_ranges(groups: List[_Group]) -> List[Tuple[int, int, int]]:
     """Return level, first RoI and end of each range of RoIs on one level."""
-    ranges, end = [], 0
+    ranges: List[Tuple[int, int, int]] = []
+    end = 0
     for group in groups:
         first, end = end, end + group.rois
         if ranges and ranges[-1][0] == group.level:
@@ -116,12 +117,12 @@ class AxisTaps(NamedTuple):
     Attributes:
         pixels: Index of each pixel along the axis ``(R, bins, K)``.
         weights: Weight of each pixel ``(R, bins, K)``.
-        count: Largest number of taps of the bins of a RoI ``(R,)``.
+        counts: Largest number of taps of the bins of each RoI ``(R,)``.
     """
 
     pixels: Tensor
     weights: Tensor
-    count: Tensor
+    counts: Tensor
 
 
 def compute_axis_taps(regions: Regions, axis: int, grid: Grid) -> AxisTaps:

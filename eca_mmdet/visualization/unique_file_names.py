@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict
 from pathlib import PurePath
-from typing import Dict, Iterable, Sequence
+from typing import Dict, Iterable, Optional, Sequence
 
 from mmdet.engine.hooks import DetVisualizationHook
 from mmdet.registry import HOOKS
@@ -21,6 +21,8 @@ class UniquePicturesHook(DetVisualizationHook):
     Attributes:
         file_names: Maps the path of each image to its visualization, relative to ``test_out_dir``.
     """
+
+    test_out_dir: Optional[str]  # of mmdet's class
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)

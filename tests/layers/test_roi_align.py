@@ -141,7 +141,7 @@ def test_parts__have_no_more_taps_than_the_limit(monkeypatch):
     monkeypatch.setattr(roi_regions, 'MAX_TAPS', 5000)
     grid, shapes, rois = Grid((3, 2)), [torch.Size([2, 8, 64, 64])], draw_rois()
     regions = roi_regions.build_regions(rois, torch.zeros(40), shapes, [1.0], grid)
-    parts = [part for part in roi_regions.split_regions(regions, grid) if len(part.index) > 1]
+    parts = [part for part in roi_regions.split_regions(regions, grid) if len(part.row) > 1]
     assert len(parts) > 3
     assert all(len(module.compute_taps(part, shapes, grid).pixels) <= 5000 for part in parts)
 

@@ -109,7 +109,7 @@ class LearningRateHook(Hook):
         if self._initial_state is None:
             return
         if runner.iter > 0:
-            self._follow_config(runner)
+            self._follow_config(runner, self._initial_state)
         description = describe_rate(runner)
         print_log(description[0].upper() + description[1:], logger='current')
         ratio = ratio_to_linear_rule(runner)
@@ -121,7 +121,7 @@ class LearningRateHook(Hook):
                 level=logging.WARNING,
             )
 
-    def _follow_config(self, runner: Runner) -> None:
+    def _follow_config(self, runner: Runner, initial_state: InitialState) -> None:
         schedulers = [scheduler for _, own in groups_and_schedulers(runner).values() for scheduler in own]
         follow_metric = sorted({type(s).__name__ for s in schedulers if hasattr(s, 'need_val_args')})
         if follow_metric:
@@ -133,7 +133,7 @@ class LearningRateHook(Hook):
             )
             return
         restored = [group['lr'] for group in param_groups(runner)]
-        replay(runner, self._initial_state, self._into_epoch)
+        replay(runner, initial_state, self._into_epoch)
         for old, group in zip(restored, param_groups(runner)):
             if abs(old - group['lr']) > 1e-6 * abs(old):
                 print_log(

@@ -27,7 +27,11 @@ class NonFiniteLossHook(Hook):
     priority = 'VERY_HIGH'
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict = None, outputs: Optional[dict] = None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
     ) -> None:
         """Check the losses of the iteration."""
         losses = {k: float(torch.as_tensor(v).detach()) for k, v in (outputs or {}).items() if 'loss' in k}
