@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..layers import attention_config, sized_attention
 from .checked_weights import CheckedWeights
 from .family import CLASSIFIER, Family, SourceFormat, Table, TargetFormat, wrapped_format
-from .kernel_sizes import OWN_SIZES, KernelSizes, stage_kernel_sizes
+from .kernel_sizes import HAS_ATTENTION, KernelSizes, stage_kernel_sizes
 from .weights import stage_sizes
 from .widths import resize_stem
 
@@ -151,7 +151,7 @@ def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes 
         ValueError: If the tensors match none of ``VARIANTS``, or if kernel sizes are given.
     """
     if eca_kernel_sizes is not None:
-        raise ValueError(OWN_SIZES)
+        raise ValueError(HAS_ATTENTION)
     parts = [part for part in map(BYOBNET.split, tensors) if part and not part.prefix]
     found = {(part.stage, part.block) for part in parts}
     blocks = tuple(sum(stage == number for stage, _ in found) for number in range(1, 5))

@@ -179,9 +179,9 @@ def family_of(backbone: nn.Module) -> Family:
         if isinstance(backbone, family.backbone):
             return family
     raise ValueError(
-        f'{type(backbone).__name__} belongs to no registered family, so its weights cannot be checked. Registered are '
-        f'{", ".join(family.name for family in FAMILIES)}. Add its family with register_family '
-        '(eca_mmdet/backbones/family.py)'
+        f'{type(backbone).__name__} belongs to no registered family, so its weights cannot be checked. '
+        f'Registered are {", ".join(family.name for family in FAMILIES)}. Add its family with '
+        'register_family (eca_mmdet/backbones/family.py)'
     )
 
 

@@ -6,7 +6,7 @@ from ..layers.eca import check_kernel_size, eca_kernel_size
 
 KernelSizes = Union[int, str, Sequence[int], None]
 
-OWN_SIZES = 'the checkpoint already has an attention; remove --eca-kernel-sizes (eca_kernel_sizes)'
+HAS_ATTENTION = 'the checkpoint already has an attention; remove --eca-kernel-sizes (eca_kernel_sizes)'
 
 _ALLOWED = (
     'allowed are one odd integer for all stages (5), one per stage ((3, 5, 5, 7)), '
