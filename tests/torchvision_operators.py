@@ -1,7 +1,8 @@
-"""Lets torchvision be imported beside a CPU build of torch, of which it has no build of its own.
+"""Declare torchvision's operators, so that it can be imported with a CPU build of torch.
 
-Its import registers shape functions for operators that are missing there: they are declared
-first. Imported by the scripts that tests run in processes of their own; see tests-no-deps.txt.
+There is no torchvision build for that torch (see requirements/tests-no-deps.txt). Its import fails
+because it registers shape functions for operators that do not exist. Scripts that tests run in a
+separate process import this module before torchvision.
 """
 
 import torch

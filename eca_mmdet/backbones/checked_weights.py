@@ -1,4 +1,4 @@
-"""The check that a backbone makes of the weights that are loaded into it."""
+"""A check of the weights that are loaded into a backbone."""
 
 from typing import TYPE_CHECKING, Dict
 
@@ -14,22 +14,25 @@ else:
 
 
 class CheckedWeights(_Base):
-    """Mixin for backbones that refuse weights of another network; comes before mmdet's class."""
+    """Mixin that makes a backbone reject the weights of another network.
+
+    List it before mmdet's class in the bases, so that its ``_load_from_state_dict`` is called first.
+    """
 
     def check_weights(self, state_dict: Dict[str, Tensor], prefix: str = '') -> None:
-        """Refuse weights of another network.
+        """Raise an error if the weights belong to another network.
 
-        mmengine loads pretrained weights non-strictly: it warns of a tensor that does not fit
-        and trains without it. Another attention, other kernel sizes and a file without any
-        matching name are errors here. The weights of a plain network fit every attention,
-        which then keeps its initial values.
+        mmengine loads pretrained weights non-strictly: it only warns about a tensor that does not
+        fit, and trains without it. This check also rejects weights with another attention or other
+        kernel sizes, and a state_dict without any matching name. The weights of a plain network are
+        accepted; the attention then keeps its initial values.
 
         Args:
             state_dict: The tensors to load.
-            prefix: The prefix of the backbone's names in it.
+            prefix: The prefix of the backbone's names in ``state_dict``.
 
         Raises:
-            ValueError: If the weights are of another network.
+            ValueError: If the weights belong to another network.
         """
         names, family = self.state_dict(keep_vars=True), family_of(self)
         check_kernel_sizes(names, state_dict, family, prefix)
@@ -37,13 +40,13 @@ class CheckedWeights(_Base):
         if not prefix and not any(key in names for key in state_dict):
             raise ValueError(
                 f'none of the {len(names)} tensors of {type(self).__name__} is in the checkpoint, whose '
-                f'names start like {sorted(state_dict)[:3]}; convert it with tools/convert_weights.py, or '
-                "name the part to load with init_cfg=dict(..., prefix='backbone.')"
+                f'first names are {sorted(state_dict)[:3]}; convert it with tools/convert_weights.py, or '
+                "select a part of it with init_cfg=dict(..., prefix='backbone.')"
             )
 
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args) -> None:
         self.check_weights(state_dict, prefix)
         own = self.state_dict(keep_vars=True)
-        if not any(value.is_meta for value in own.values()):  # else nothing is loaded, only tried
+        if not any(value.is_meta for value in own.values()):  # on the meta device, loading is only a trial
             report_new_attention(own, state_dict, family_of(self), prefix, self.frozen_stages)
         super()._load_from_state_dict(state_dict, prefix, *args)

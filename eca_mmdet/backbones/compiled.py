@@ -1,7 +1,7 @@
-"""``torch.compile`` of a function of image batches whose size changes from step to step.
+"""Compile the forward pass of a backbone once for all image sizes, with ``torch.compile``.
 
-mmengine's ``compile`` of a run's config compiles the training step of the whole detector, whose
-assigners and samplers break the graph and make new ones; this is for the backbone alone.
+The ``compile`` option of an mmengine config compiles the training step of the whole detector, whose
+assigners and samplers cause graph breaks and recompilations. This module compiles the backbone alone.
 """
 
 from importlib.util import find_spec
@@ -11,14 +11,17 @@ import torch
 
 COMPILE_OPTIONS: Dict[str, Any] = dict(
     dynamic=True,
-    # Otherwise torch 2.13 takes the strides of a convolution's gradient as constants and compiles
-    # the backward pass anew for every image size.
+    # Otherwise torch 2.13 treats the strides of a convolution's gradient as constants and recompiles
+    # the backward pass for every image size.
     options=dict(force_layout_optimization=True),
 )
 
 
 class Compiled:
-    """A function that is compiled at its first call; a copy or a pickle of it compiles anew."""
+    """A function that is compiled at its first call.
+
+    The compiled code is not copied or pickled: a copy is compiled again at its own first call.
+    """
 
     def __init__(self, function: Callable) -> None:
         self.function = function
@@ -33,23 +36,23 @@ class Compiled:
 
 
 def require_compiler() -> None:
-    """Raise a ``ValueError`` where torch finds no C++ compiler."""
-    from torch._inductor.cpp_builder import get_cpp_compiler  # seconds to import, for this option only
+    """Raise a ``ValueError`` if torch finds no C++ compiler."""
+    from torch._inductor.cpp_builder import get_cpp_compiler  # slow to import
     from torch._inductor.exc import InvalidCxxCompiler
 
     try:
         get_cpp_compiler()
     except InvalidCxxCompiler:
         raise ValueError(
-            'compile=True needs a C++ compiler, and torch finds none; install g++, name one in the '
-            'environment variable CXX, or build the backbone without compile=True'
+            'compile=True needs a C++ compiler, but torch finds none; install g++, set the environment '
+            'variable CXX to a compiler, or remove compile=True'
         ) from None
 
 
 def require_triton() -> None:
-    """Raise a ``ValueError`` where the package triton is missing."""
+    """Raise a ``ValueError`` if the package triton is missing."""
     if find_spec('triton') is None:
         raise ValueError(
             'triton=True needs the package triton, which comes with torch for CUDA; install it, or '
-            'build the backbone without triton=True'
+            'remove triton=True'
         )

@@ -1,8 +1,9 @@
 """The ECA networks of timm's ByobNet: ``eca_resnet33ts`` and ``eca_resnext26ts``.
 
-They are ResNets with a tiered deep stem, SiLU and ECA before the last convolution of a block, on its
-inner channels. Source: timm 1.0.31, ``timm/models/byobnet.py``. The network is mmdet's ``ResNet`` with
-its state-dict names; ECA is ``layerN.M.eca_mid``.
+They are ResNets with SiLU and a deep stem of 24, 32 and 64 channels. ECA comes before the last
+convolution of a block, on the inner channels. Source: timm 1.0.31, ``timm/models/byobnet.py``.
+
+The network is mmdet's ``ResNet`` with its state_dict names; ECA is named ``layerN.M.eca_mid``.
 """
 
 import re
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from ..layers import attention_config, sized_attention
 from .checked_weights import CheckedWeights
 from .family import CLASSIFIER, Family, SourceFormat, Table, TargetFormat, wrapped_format
-from .kernel_sizes import OWN_SIZES, KernelSizes, stage_kernel_sizes
+from .kernel_sizes import HAS_ATTENTION, KernelSizes, stage_kernel_sizes
 from .weights import stage_sizes
 from .widths import resize_stem
 
@@ -27,12 +28,12 @@ _NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
 
 
 class Variant(NamedTuple):
-    """What tells the networks apart."""
+    """The properties in which the networks differ."""
 
     blocks: Tuple[int, ...]
-    channels: Tuple[int, ...]  # output channels of the stages; the inner ones are a quarter
-    group_size: int  # channels of a group of the 3x3 convolutions; 0 for no groups
-    has_pool: bool  # max pooling after the stem; without it the stem's last convolution has stride 2
+    channels: Tuple[int, ...]  # output channels of the stages, four times the inner channels
+    group_size: int  # channels per group of the 3x3 convolutions; 0 for no groups
+    has_pool: bool  # has max pooling after the stem; otherwise the stem's last convolution has stride 2
 
 
 VARIANTS = {
@@ -50,7 +51,7 @@ class SiLUBottleneck(Bottleneck):
 
 
 class SiLUGroupedBottleneck(GroupedBottleneck):
-    """mmdet's ``Bottleneck`` of ResNeXt with SiLU."""
+    """mmdet's ResNeXt ``Bottleneck`` with SiLU."""
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -65,12 +66,12 @@ class ECAByobNet(CheckedWeights, ResNet):
         variant: ``'eca_resnet33ts'`` or ``'eca_resnext26ts'``.
         eca_kernel_sizes: As in ``ECAResNet``; ``None`` for the released sizes 3, 5, 5, 5, which are
             those of eq. 12 (arXiv 1910.03151) on the inner channels.
-        attention: The layer in the place of ECA, as in ``ECAResNet``.
+        attention: The layer in ECA's place, as in ``ECAResNet``.
         **kwargs: Other arguments of mmdet's ``ResNet``, such as ``frozen_stages`` or ``out_indices``.
 
     Raises:
-        ValueError: If an argument has none of the allowed forms, or a checkpoint of another network
-            is loaded.
+        ValueError: If an argument has a value that is not allowed, or if a checkpoint of another
+            network is loaded.
 
     Examples:
         >>> backbone = ECAByobNet('eca_resnet33ts')
@@ -94,13 +95,13 @@ class ECAByobNet(CheckedWeights, ResNet):
             'adaptive' if eca_kernel_sizes is None else eca_kernel_sizes, inner
         )
         block = SiLUGroupedBottleneck if self.variant.group_size else SiLUBottleneck
-        self.arch_settings = {50: (block, self.variant.blocks)}  # mmdet looks the blocks up by depth
+        self.arch_settings = {50: (block, self.variant.blocks)}  # mmdet reads the blocks by depth
         self._zero_init = kwargs.get('zero_init_residual', True) and not kwargs.get('init_cfg')
         super().__init__(depth=50, deep_stem=True, stem_channels=STEM_CHANNELS[-1], plugins=(), **kwargs)
 
     @property
     def out_channels(self) -> Tuple[int, ...]:
-        """Channels of the features at ``out_indices``: the ``in_channels`` of a neck."""
+        """Channels of the returned features, for the ``in_channels`` of a neck."""
         return tuple(self.variant.channels[i] for i in self.out_indices)
 
     def train(self, mode: bool = True) -> nn.Module:
@@ -109,7 +110,7 @@ class ECAByobNet(CheckedWeights, ResNet):
         return self
 
     def make_stage_plugins(self, plugins: Sequence[dict], stage_idx: int) -> List[dict]:
-        """Put the attention of a stage after the second convolution of its blocks."""
+        """Insert the attention after the second convolution of every block of a stage."""
         if self.attention is None:
             return []
         cfg = sized_attention(self.attention, self.eca_kernel_sizes[stage_idx])
@@ -134,19 +135,23 @@ class ECAByobNet(CheckedWeights, ResNet):
         if self.variant.group_size:
             groups = planes // self.variant.group_size
             kwargs.update(groups=groups, base_width=self.variant.group_size, base_channels=planes)
-        if self._zero_init:  # as mmdet does in its own block classes
+        if self._zero_init:  # mmdet does this only for its own block classes
             kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm3'))
         return super().make_res_layer(**kwargs)
 
 
 def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes = None) -> Dict[str, Any]:
-    """Read the arguments of the ``ECAByobNet`` that these tensors belong to.
+    """Derive the arguments of an ``ECAByobNet`` from the shapes of its tensors.
+
+    Args:
+        tensors: The tensors of the backbone under mmdet's names.
+        eca_kernel_sizes: Must be ``None``, since these networks always have ECA.
 
     Raises:
-        ValueError: If it is none of ``VARIANTS``, or kernel sizes are asked for although it has its own.
+        ValueError: If the tensors match none of ``VARIANTS``, or if kernel sizes are given.
     """
     if eca_kernel_sizes is not None:
-        raise ValueError(OWN_SIZES)
+        raise ValueError(HAS_ATTENTION)
     parts = [part for part in map(BYOBNET.split, tensors) if part and not part.prefix]
     found = {(part.stage, part.block) for part in parts}
     blocks = tuple(sum(stage == number for stage, _ in found) for number in range(1, 5))
@@ -154,7 +159,7 @@ def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes 
         width = _shape(tensors, 'layer1.0.conv2.weight')[1]
         if variant.blocks == blocks and (variant.group_size or variant.channels[0] // 4) == width:
             return dict(variant=name, eca_kernel_sizes=stage_sizes(tensors, BYOBNET))
-    raise ValueError(f'of ByobNet only {", ".join(VARIANTS)} convert; this network has {blocks} blocks')
+    raise ValueError(f'of ByobNet, only {", ".join(VARIANTS)} can be converted; this one has {blocks} blocks')
 
 
 def describe(backbone: Mapping[str, Any]) -> str:
@@ -170,7 +175,7 @@ def _shape(tensors: Mapping[str, Tensor], name: str) -> Tuple[int, ...]:
 
 
 def _modules() -> Iterator[Tuple[str, str]]:
-    """Yield timm's name and our name of every module with tensors; ``*`` is the number of a block."""
+    """Yield timm's name and mmdet's name of every module with tensors; ``*`` stands for a block index."""
     parts = ('conv', 'bn')
     for number in (1, 2, 3):
         yield from (
@@ -207,7 +212,7 @@ BYOBNET = Family(
         SourceFormat('mmdet', 'mmdet backbone', (f'layer1.0.eca{_POSTFIX}.conv.weight',)),
     ),
     targets={'timm': TargetFormat(_table((ours, theirs) for theirs, ours in _modules()))},
-    # eca_resnet33ts has one more convolution between the backbone and the classifier.
+    # eca_resnet33ts has another convolution between the backbone and the classifier.
     classifier=(
         *(f'final_conv.{name}' for name in ('conv.weight', *(f'bn.{n}' for n in _NORM))),
         *CLASSIFIER,

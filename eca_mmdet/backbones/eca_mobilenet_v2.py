@@ -1,8 +1,8 @@
 """MobileNetV2 with efficient channel attention (ECA-Net, arXiv 1910.03151, table 4).
 
-ECA follows the projection (the last convolution and norm) of every inverted residual and
-precedes the addition, where there is one. The network is mmdet's ``MobileNetV2``
-(arXiv 1801.04381), with its state-dict names and ``layerN.M.eca.conv.weight``.
+ECA comes after the last convolution and norm of every inverted residual block, before the addition
+if the block has one. The network is mmdet's ``MobileNetV2`` (arXiv 1801.04381) with its state_dict
+names; ECA is named ``layerN.M.eca.conv.weight``.
 """
 
 from typing import Sequence, Tuple, Union
@@ -20,7 +20,7 @@ from .checked_weights import CheckedWeights
 from .kernel_sizes import KernelSizes, grouped_kernel_sizes
 
 RELEASED_MOBILENET_SIZES = (1, 3)
-"""Kernel sizes of the released weights ("k13"): of stages below 96 channels, and of the others."""
+"""Kernel sizes of the released weights ("k13"): for stages below 96 channels, and for the others."""
 
 
 class ECAInvertedResidual(InvertedResidual):
@@ -29,7 +29,7 @@ class ECAInvertedResidual(InvertedResidual):
     Args:
         in_channels: Input channels.
         out_channels: Output channels.
-        attention: Config of the attention, a layer that takes ``in_channels``.
+        attention: Config of the attention layer, which is built with ``in_channels=out_channels``.
         **kwargs: Arguments of mmdet's ``InvertedResidual``.
     """
 
@@ -41,7 +41,7 @@ class ECAInvertedResidual(InvertedResidual):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, H / stride, W / stride)``."""
         if self.with_cp and x.requires_grad:
-            # The re-entrant variant keeps the behaviour of mmdet's blocks.
+            # mmdet's own blocks use the re-entrant variant too.
             return cp.checkpoint(self._residual, x, use_reentrant=True)
         return self._residual(x)
 
@@ -54,26 +54,26 @@ class ECAInvertedResidual(InvertedResidual):
 
 @MODELS.register_module()
 class ECAMobileNetV2(CheckedWeights, MobileNetV2):
-    """mmdet's MobileNetV2 with channel attention after the projection of every block.
+    """mmdet's MobileNetV2 with channel attention after the last convolution and norm of every block.
 
-    Registered in mmengine's root registry, where mmdet, MMSegmentation and
-    MMPretrain find it as ``type='ECAMobileNetV2'``.
+    It is registered in mmengine's root registry, so that mmdet, MMSegmentation and MMPretrain can
+    build it with ``type='ECAMobileNetV2'``.
 
     Args:
         widen_factor: Multiplier of all widths.
-        eca_kernel_sizes: ``None`` for the released sizes, 1 in the stages whose width before
-            ``widen_factor`` is below 96 (``layer1`` to ``layer4``) and 3 in the others; two
-            sizes for these two groups, such as ``'13'`` or ``(1, 3)``; one odd integer below
-            10; one per stage, such as ``'1111333'``; or ``'adaptive'`` (paper, eq. 12, on each
-            block's output channels).
-        attention: What stands in the place of ECA, as in ``ECAResNet``; ``'none'`` is the
-            plain MobileNetV2.
-        **kwargs: All other arguments of mmdet's ``MobileNetV2``, unchanged. Of its eight
-            ``out_indices``, 0 to 6 are the stages and 7 is the last 1x1 convolution.
+        eca_kernel_sizes: The stages form two groups: those narrower than 96 channels before
+            ``widen_factor`` (``layer1`` to ``layer4``), and the others. Allowed are ``None`` for the
+            released sizes (1 in the first group, 3 in the second); one size per group, such as
+            ``'13'`` or ``(1, 3)``; one odd integer below 10 for all stages; one size per stage, such
+            as ``'1111333'``; or ``'adaptive'`` (paper, eq. 12, on each block's output channels).
+        attention: The layer in ECA's place, as in ``ECAResNet``; ``'none'`` gives the plain
+            MobileNetV2.
+        out_indices: Features to return: 0 to 6 are the stages, 7 is the last 1x1 convolution.
+        **kwargs: Other arguments of mmdet's ``MobileNetV2``.
 
     Raises:
-        ValueError: If an argument is not one of the allowed forms, or a checkpoint with other
-            sizes is loaded.
+        ValueError: If an argument has a value that is not allowed, or if a checkpoint of another
+            network is loaded.
 
     Examples:
         >>> backbone = ECAMobileNetV2()
@@ -101,17 +101,17 @@ class ECAMobileNetV2(CheckedWeights, MobileNetV2):
             default=RELEASED_MOBILENET_SIZES,
         )
         super().__init__(widen_factor, out_indices, **kwargs)
-        # mmdet's freezes at the first train() only, after DDP has noted which parameters get gradients.
+        # mmdet freezes only at the first train(), after DDP has read which parameters require grad.
         self._freeze_stages()
 
     @property
     def out_channels(self) -> Tuple[int, ...]:
-        """Channels of the features at ``out_indices``: the ``in_channels`` of a neck."""
+        """Channels of the returned features, for the ``in_channels`` of a neck."""
         channels = (*self.stage_channels, self.out_channel)
         return tuple(channels[i] for i in sorted(set(self.out_indices)))
 
     def make_layer(self, out_channels: int, num_blocks: int, stride: int, expand_ratio: int) -> nn.Sequential:
-        """Build one stage; ``in_channels`` becomes its output channels, as mmdet's constructor expects."""
+        """Build one stage, and set ``self.in_channels`` for the next one, as mmdet's constructor expects."""
         if self.attention is None:
             return super().make_layer(out_channels, num_blocks, stride, expand_ratio)
         options = dict(
@@ -122,7 +122,7 @@ class ECAMobileNetV2(CheckedWeights, MobileNetV2):
             act_cfg=self.act_cfg,
             with_cp=self.with_cp,
         )
-        inner = [self.in_channels] + [out_channels] * (num_blocks - 1)
+        block_inputs = [self.in_channels] + [out_channels] * (num_blocks - 1)
         self.in_channels = out_channels
         return nn.Sequential(
             *(
@@ -133,11 +133,11 @@ class ECAMobileNetV2(CheckedWeights, MobileNetV2):
                     stride=1 if index else stride,
                     **options,
                 )
-                for index, width in enumerate(inner)
+                for index, width in enumerate(block_inputs)
             )
         )
 
     def train(self, mode: bool = True) -> 'ECAMobileNetV2':
-        """Set the mode as mmdet does; return the module, as torch does and mmdet does not."""
+        """Set the mode as mmdet does; return the module, as torch does."""
         super().train(mode)
         return self

@@ -1,10 +1,9 @@
 """ResNet with efficient channel attention (ECA-Net, arXiv 1910.03151).
 
-ECA follows the last convolution and norm of every residual block and precedes
-the addition, where SENet has its block (paper, section 4).
-The network is mmdet's ``ResNet``: a ``Bottleneck`` takes ECA as its
-first ``after_conv3`` plugin, and ``ECABasicBlock`` gives ``BasicBlock`` the same
-place. State-dict names are those of the released weights.
+ECA comes after the last convolution and norm of every residual block, before the addition, as in SENet
+(paper, section 4). The network is mmdet's ``ResNet``. In a ``Bottleneck``, ECA is the first plugin at
+``after_conv3``; mmdet's ``BasicBlock`` has no plugins, so ``ECABasicBlock`` adds ECA itself. The names
+in the state_dict are those of the released weights.
 """
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -38,20 +37,20 @@ class ECABasicBlock(BasicBlock):
     Args:
         inplanes: Input channels.
         planes: Output channels.
-        plugins: Exactly the one attention plugin that ``ECAResNet`` adds;
-            mmdet's basic block takes no others.
+        plugins: A list with only the attention, as ``ECAResNet`` passes it. mmdet's ``BasicBlock``
+            supports no plugins.
         **kwargs: Arguments of mmdet's ``BasicBlock``.
 
     Raises:
-        ValueError: If there are other plugins.
+        ValueError: If there are other plugins, or none.
     """
 
     def __init__(self, inplanes: int, planes: int, plugins: Optional[List[dict]] = None, **kwargs) -> None:
         super().__init__(inplanes, planes, **kwargs)
         if plugins is None or len(plugins) != 1:
             raise ValueError(
-                'depths 18 and 34 take no plugins (as in mmdet, whose basic block has none), '
-                f'got {(plugins or [])[1:]}; remove `plugins` or use depth 50, 101 or 152'
+                f'depths 18 and 34 take no plugins, as in mmdet, but got {(plugins or [])[1:]}; '
+                'remove `plugins`, or use depth 50, 101 or 152'
             )
         self.attention_name, layer = build_plugin_layer(plugins[0]['cfg'], in_channels=planes)
         self.add_module(self.attention_name, layer)
@@ -59,7 +58,7 @@ class ECABasicBlock(BasicBlock):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inplanes, H, W)`` to ``(N, planes, H / stride, W / stride)``."""
         if self.with_cp and x.requires_grad:
-            # The re-entrant variant keeps the behaviour of mmdet's blocks.
+            # mmdet's own blocks use the re-entrant variant too.
             out = cp.checkpoint(self._residual, x, use_reentrant=True)
         else:
             out = self._residual(x)
@@ -73,44 +72,45 @@ class ECABasicBlock(BasicBlock):
 
 @MODELS.register_module()
 class ECAResNet(CheckedWeights, FusedForward, ResNet):
-    """mmdet's ResNet with channel attention after the last conv and norm of every block.
+    """mmdet's ResNet with channel attention after the last convolution and norm of every block.
 
-    Registered in mmengine's root registry, where mmdet, MMSegmentation and
-    MMPretrain find it as ``type='ECAResNet'``. The arguments below also state the
-    ECA-ResNets of timm; ``variants.py`` lists them by name.
+    It is registered in mmengine's root registry, so that mmdet, MMSegmentation and MMPretrain can
+    build it with ``type='ECAResNet'``. It can also build timm's ECA-ResNets; ``variants.py`` lists
+    their arguments.
 
     Args:
-        depth: 18, 34, 50, 101 or 152; 26, 200 or 269 as in timm.
-        eca_kernel_sizes: One odd integer, one per stage, a string such as
-            ``'3557'``, ``'adaptive'`` (paper, eq. 12, on each block's output
-            channels), or ``None`` for the released sizes of the depth:
-            18: 3577, 50: 3557, 34, 101 and 152: 3357, the others 5557.
-        attention: What stands in the place of ECA: a name of
-            ``eca_mmdet.layers.ATTENTIONS`` (``'none'`` is the plain ResNet), or the
-            config of a registered layer that takes ``in_channels``. ECA-NS has the
-            kernel sizes of ECA, the others none.
+        depth: 18, 34, 50, 101 or 152, or one of timm's depths 26, 200 and 269.
+        eca_kernel_sizes: One odd integer for all stages; one per stage, as a sequence or a string
+            such as ``'3557'``; ``'adaptive'`` (paper, eq. 12, on each block's output channels); or
+            ``None`` for the released sizes of the depth: 3577 for 18, 3557 for 50, 3357 for 34, 101
+            and 152, and 5557 for the others.
+        attention: The layer in ECA's place: a name in ``eca_mmdet.layers.ATTENTIONS`` (``'none'``
+            gives the plain ResNet), or the config of a registered layer with an argument
+            ``in_channels``. Only ECA and ECA-NS use ``eca_kernel_sizes``.
         stage_blocks: Blocks per stage, or ``None`` for those of the depth.
-        stem_channels: Output channels of the stem; with ``deep_stem`` also those of its
+        stem_channels: Output channels of the stem. With ``deep_stem``, a sequence sets those of its
             three convolutions, such as ``(24, 32, 64)`` (timm's "tiered" stem).
         groups: Groups of the 3x3 convolutions (ResNeXt), for bottlenecks only.
         base_width: Width of one group at 64 planes (ResNeXt).
-        block_widths: Output channels of the three convolutions of every block, per stage,
-            for pruned networks: ``(((47, 18, 19), (52, 22, 19), ...), ...)``, or the name of one
-            in ``variants.py``: ``'ecaresnet50d_pruned'``.
+        block_widths: Output channels of the three convolutions of every block, per stage, for pruned
+            networks: ``(((47, 18, 19), (52, 22, 19), ...), ...)``, or a name in ``PRUNED_WIDTHS`` of
+            ``variants.py``, such as ``'ecaresnet50d_pruned'``.
+        base_channels: Inner channels of the first stage; each further stage doubles them.
+        num_stages: Number of stages.
         plugins: As in mmdet; those at ``after_conv3`` run after the attention.
-        fast: Whether to use the fused forward pass (``eca_mmdet.fused``); the values are the same.
-        channels_last: Memory format inside the fused pass, ``None`` for ``channels_last`` on a CPU.
-            The features are contiguous; ``True`` returns them in ``channels_last``, which mmcv's
-            operators read wrongly.
-        compile: Whether ``torch.compile`` compiles it, once for all image sizes (``compiled.py``).
-        triton: Whether Triton kernels compute the ends of the blocks on CUDA (``fused/tail_triton.py``);
-            their speed has not been measured.
-        **kwargs: All other arguments of mmdet's ``ResNet``, unchanged.
+        fast: Whether to use the fused forward pass (``eca_mmdet.fused``), which gives the same values.
+        channels_last: Whether the fused forward pass computes in ``channels_last``; ``None`` does so on
+            a CPU only. With ``True`` the returned features are in ``channels_last`` too, which mmcv's
+            operators read incorrectly; otherwise they are contiguous.
+        compile: Whether to compile the backbone with ``torch.compile``, once for all image sizes.
+        triton: Whether to compute block tails with Triton kernels on CUDA (``fused/tail_triton.py``).
+            Their speed has not been measured.
+        **kwargs: Other arguments of mmdet's ``ResNet``.
 
     Raises:
-        KeyError: If the depth is none of these.
-        ValueError: If another argument is not one of the allowed forms, or a
-            checkpoint with other sizes or another attention is loaded.
+        KeyError: If the depth is not one of the above.
+        ValueError: If another argument has a value that is not allowed, or if a checkpoint of another
+            network is loaded.
 
     Examples:
         >>> backbone = ECAResNet(depth=50)
@@ -173,10 +173,10 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
             block = GroupedBottleneck
         elif block is ECABasicBlock and self.attention is None:
             block = BasicBlock
-        # mmdet looks both up by depth; this instance may differ from its depth's usual form.
+        # mmdet reads block and blocks by depth from arch_settings.
         self.arch_settings = {depth: (block, check_stage_blocks(stage_blocks, num_stages) or blocks)}
-        # mmdet zeroes the last norm only of its own two block classes, and only without other
-        # initialisation, so the other blocks ask for it themselves (see make_res_layer).
+        # With zero_init_residual, mmdet zeroes the last norm in its own two block classes only.
+        # make_res_layer does it for the others, under the same conditions.
         self._zero_init = (
             block not in (BasicBlock, Bottleneck)
             and kwargs.get('zero_init_residual', True)
@@ -199,13 +199,13 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
 
     @property
     def out_channels(self) -> Tuple[int, ...]:
-        """Channels of the features at ``out_indices``: the ``in_channels`` of a neck."""
+        """Channels of the returned features, for the ``in_channels`` of a neck."""
         if self._block_widths:
             return tuple(self._block_widths[i][-1][-1] for i in self.out_indices)
         return tuple(self.base_channels * 2**i * self.block.expansion for i in self.out_indices)
 
     def make_stage_plugins(self, plugins: List[dict], stage_idx: int) -> List[dict]:
-        """Put the stage's attention before the plugins that the user asked for."""
+        """Insert the attention of a stage before the other plugins."""
         plugins = super().make_stage_plugins(plugins, stage_idx)
         if self.attention is None:
             return plugins
@@ -222,13 +222,13 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         if kwargs['block'] is GroupedBottleneck:
             kwargs.update(self._group_options)
         if kwargs['block'] is BasicBlock and not kwargs['plugins']:
-            kwargs['plugins'] = None  # mmdet's basic block refuses even an empty list
+            kwargs['plugins'] = None  # mmdet's basic block rejects even an empty list
         if self._zero_init:
-            last = 'norm3' if kwargs['block'].expansion == 4 else 'norm2'
-            kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name=last))
-        layer = super().make_res_layer(**kwargs)
+            last_norm = 'norm3' if kwargs['block'].expansion == 4 else 'norm2'
+            kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name=last_norm))
+        stage = super().make_res_layer(**kwargs)
         if self._block_widths:
-            stage = len(self.res_layers)
-            inplanes = self._block_widths[stage - 1][-1][-1] if stage else self.stem_channels
-            resize_blocks(layer, inplanes, self._block_widths[stage])
-        return layer
+            index = len(self.res_layers)
+            inplanes = self._block_widths[index - 1][-1][-1] if index else self.stem_channels
+            resize_blocks(stage, inplanes, self._block_widths[index])
+        return stage

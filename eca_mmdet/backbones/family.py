@@ -1,7 +1,7 @@
-"""Descriptions of the architecture families: what the rest of the package needs to know about a backbone.
+"""Describe each architecture family once, for the rest of the package.
 
-Each family is described once, by a ``Family``. Checks, conversion and cost tables ask the description
-and never name a family themselves. ``docs/extending.md`` shows how to add one.
+A ``Family`` lists block names, checkpoint formats and variants. Checks, conversion and cost tables read
+it and contain no code for a single family. ``docs/extending.md`` shows how to add a family.
 """
 
 import re
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .kernel_sizes import KernelSizes
 
 Table = Sequence[Tuple[str, str]]
-"""Ordered pairs of a regular expression and its replacement, all applied to every tensor name."""
+"""Pairs of a regular expression and its replacement, all applied in order to every tensor name."""
 
 CLASSIFIER = ('fc.weight', 'fc.bias')
 
@@ -24,14 +24,12 @@ class SourceFormat:
     """A naming scheme of checkpoints of one family.
 
     Args:
-        name: What ``--source`` calls it. A family may have several variants of a format.
-        title: The format in words, for the report.
+        name: Its name for the option ``--source``. Several formats of a family may share a name.
+        title: Its description in the report of a conversion.
         has: Patterns such as ``'layer*.eca.conv.weight'``; each must match a tensor name.
         lacks: Patterns that must not match any tensor name.
-        classifier: Whether a file must have a classifier (``True``) or must not (``False``) to be
-            recognised; ``None`` if it does not matter.
-        table: Renames the tensors to the names of the family's backbone, and those of the classifier
-            to ``Family.classifier``.
+        classifier: Whether checkpoints of this format have a classifier; ``None`` for either.
+        table: Renames the tensors to those of the family's backbone and its ``classifier``.
     """
 
     name: str
@@ -42,7 +40,7 @@ class SourceFormat:
     table: Table = ()
 
     def mismatch(self, names: Iterable[str]) -> str:
-        """Say why these tensor names are not of this format; return an empty string if they are."""
+        """Return why the tensor names are not of this format, or an empty string if they are."""
         names = list(names)
         for pattern in self.has:
             if not any(fnmatchcase(name, pattern) for name in names):
@@ -50,20 +48,20 @@ class SourceFormat:
         for pattern in self.lacks:
             found = next((name for name in names if fnmatchcase(name, pattern)), None)
             if found:
-                return f'it has {found!r}, and files of this format have no {pattern!r}'
+                return f'it has {found!r}, but checkpoints of this format have no {pattern!r}'
         return ''
 
 
 def wrapped_format(
     name: str, has: Tuple[str, ...] = (), lacks: Tuple[str, ...] = (), table: Table = ()
 ) -> SourceFormat:
-    """Describe the classifier of MMPretrain that contains a backbone, with mmdet's names.
+    """Describe the format of an MMPretrain classifier whose backbone has mmdet's names.
 
     Args:
         name: A tensor that every backbone of the family has.
-        has: Further patterns, see ``SourceFormat``.
-        lacks: Patterns that must not match.
-        table: Renames what is named differently inside of the backbone.
+        has: Further patterns that must match, see ``SourceFormat``.
+        lacks: Further patterns that must not match.
+        table: Renames the tensors of the backbone whose names differ from mmdet's.
     """
     return SourceFormat(
         'mmpretrain',
@@ -80,8 +78,8 @@ class TargetFormat:
 
     Args:
         table: Renames the tensors of the backbone and its classifier.
-        check: Called with the config of the backbone; raises ``ValueError`` if the format has no
-            such network.
+        check: Called with the config of the backbone. Raises ``ValueError`` if the format cannot
+            express this network.
     """
 
     table: Table
@@ -90,23 +88,23 @@ class TargetFormat:
 
 @dataclass(frozen=True)
 class Family:
-    """What is special about one architecture family.
+    """The description of one architecture family.
 
     Args:
         backbone: The registered class.
-        block: Regular expression of a block's name, with the number of its stage as first group.
-        plain_layers: Regular expression of the layers in a block of the network without attention.
+        block: Regular expression for the name of a block. Its first group is the stage number.
+        plain_layers: Regular expression for the layers that blocks have without attention.
         stages: Number of stages.
-        read_arguments: Maps the tensors of a backbone and the kernel sizes that the user asked for
-            (for a network without ECA) to the arguments of the backbone. Only names and shapes are read.
+        read_arguments: Derives the arguments of a backbone from the names and shapes of its tensors.
+            Its second argument sets the kernel sizes for a network without ECA.
         describe: Describes the config of a backbone in words.
         attentions: Names of the attention layers that converted networks may have.
         eca: Name of the ECA layer in a block.
-        sources: The formats that can be converted to this backbone.
-        targets: The formats that it can be converted to, by name.
-        classifier: Names of the tensors behind the backbone in an image classifier.
+        sources: Source formats of a conversion to this backbone.
+        targets: Target formats of a conversion from this backbone, by name.
+        classifier: Names of the tensors that follow the backbone in an image classifier.
         variants: Named networks of this family, as arguments of the backbone.
-        input_size: Height and width that cost tables assume for an image classifier.
+        input_size: Height and width of the input in cost tables of image classifiers.
     """
 
     backbone: type
@@ -129,15 +127,18 @@ class Family:
         return self.backbone.__name__
 
     def split(self, name: str) -> Optional['BlockTensor']:
-        """Split the name of a tensor in a block, with or without a prefix such as ``backbone.``."""
+        """Split the name of a tensor in a block; return ``None`` for other tensors.
+
+        The name may have a prefix such as ``backbone.``.
+        """
         match = re.fullmatch(rf'((?:.+\.)?({self.block}))\.(\w+)\.(.+)', name)
         if not match:
             return None
-        block, within, stage, layer, tensor = match.groups()
-        return BlockTensor(block[: len(block) - len(within)], within, int(stage), layer, tensor)
+        path, block, stage, layer, tensor = match.groups()
+        return BlockTensor(path[: len(path) - len(block)], block, int(stage), layer, tensor)
 
     def foreign_layer(self, names: Iterable[str]) -> Optional[str]:
-        """Return the first tensor in a block that converted networks of this family cannot have."""
+        """Return the first tensor of a layer that converted networks of this family cannot have."""
         for name in names:
             part = self.split(name)
             if part and part.layer not in self.attentions and not self.is_plain(part.layer):
@@ -145,7 +146,7 @@ class Family:
         return None
 
     def is_plain(self, layer: str) -> bool:
-        """Whether the network without attention has this layer in its blocks."""
+        """Whether blocks without attention have this layer."""
         return re.fullmatch(self.plain_layers, layer) is not None
 
 
@@ -163,7 +164,7 @@ FAMILIES: List[Family] = []
 
 
 def register_family(family: Family) -> Family:
-    """Add a family to those that checks and conversion know."""
+    """Make a family known to checks, conversion and cost tables."""
     FAMILIES.append(family)
     return family
 
@@ -178,9 +179,9 @@ def family_of(backbone: nn.Module) -> Family:
         if isinstance(backbone, family.backbone):
             return family
     raise ValueError(
-        f'{type(backbone).__name__} belongs to no known family, so its weights cannot be checked. Known are '
-        f'{", ".join(family.name for family in FAMILIES)}. Describe it with register_family '
-        '(eca_mmdet/backbones/family.py)'
+        f'{type(backbone).__name__} belongs to no registered family, so its weights cannot be checked. '
+        f'Registered are {", ".join(family.name for family in FAMILIES)}. Add its family with '
+        'register_family (eca_mmdet/backbones/family.py)'
     )
 
 
@@ -190,5 +191,5 @@ def split_block_name(name: str) -> Optional[BlockTensor]:
 
 
 def is_plain_layer(layer: str) -> bool:
-    """Whether the network without attention has this layer in its blocks, in any family."""
+    """Whether blocks without attention have this layer in any family."""
     return any(family.is_plain(layer) for family in FAMILIES)

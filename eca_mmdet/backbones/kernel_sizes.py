@@ -1,4 +1,4 @@
-"""How a user may state the ECA kernel sizes of a backbone's stages."""
+"""Convert the option ``eca_kernel_sizes`` to one kernel size per stage."""
 
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
@@ -6,39 +6,39 @@ from ..layers.eca import check_kernel_size, eca_kernel_size
 
 KernelSizes = Union[int, str, Sequence[int], None]
 
-OWN_SIZES = 'the file has an attention of its own: leave --eca-kernel-sizes (eca_kernel_sizes) out'
+HAS_ATTENTION = 'the checkpoint already has an attention; remove --eca-kernel-sizes (eca_kernel_sizes)'
 
 _ALLOWED = (
     'allowed are one odd integer for all stages (5), one per stage ((3, 5, 5, 7)), '
-    "the released weights' string form ('3557') and 'adaptive'"
+    "a string of one digit per stage ('3557') and 'adaptive'"
 )
 
 
 def stage_kernel_sizes(
     sizes: KernelSizes, stage_channels: Sequence[int], default: Optional[Sequence[int]] = None
 ) -> Tuple[int, ...]:
-    """Resolve a kernel-size option to one size per stage.
+    """Convert ``eca_kernel_sizes`` to one size per stage.
 
     Args:
-        sizes: One odd integer, one per stage, a string of digits such as
+        sizes: One odd integer for all stages, one per stage, a string of digits such as
             ``'3557'``, ``'adaptive'``, or ``None`` for ``default``.
         stage_channels: Output channels of each stage's blocks.
-        default: Sizes that ``None`` stands for, at least one per stage.
+        default: Sizes for ``sizes=None``, at least one per stage.
 
     Returns:
         One positive odd integer per stage.
 
     Raises:
-        ValueError: If the option is none of these, an entry is not a positive odd
-            integer, or the count differs from the number of stages.
+        ValueError: If ``sizes`` has another form, an entry is not a positive odd integer, or the
+            number of entries differs from the number of stages.
     """
     num_stages = len(stage_channels)
     if sizes is None and default is not None:
         return tuple(default[:num_stages])
     if sizes == 'adaptive':
         return tuple(eca_kernel_size(channels) for channels in stage_channels)
-    # `--cfg-options model.backbone.eca_kernel_sizes=3557` arrives as an integer. No layer has
-    # a thousand neighbours to look at, so it can only mean the string form.
+    # `--cfg-options model.backbone.eca_kernel_sizes=3557` passes an integer. No kernel is that
+    # large, so it must mean the string form.
     if isinstance(sizes, int) and sizes >= 1000:
         sizes = str(sizes)
     if isinstance(sizes, str):
@@ -63,26 +63,26 @@ def stage_kernel_sizes(
 def grouped_kernel_sizes(
     sizes: KernelSizes, groups: Sequence[int], stage_channels: Sequence[int], default: Sequence[int]
 ) -> Tuple[int, ...]:
-    """Resolve a kernel-size option of a network whose stages share sizes in groups.
+    """Convert ``eca_kernel_sizes`` to one size per stage if groups of stages share a size.
 
     Args:
-        sizes: A form of ``stage_kernel_sizes``, or one size per group.
-        groups: Group of each stage, from 0.
+        sizes: As in ``stage_kernel_sizes``, or one size per group.
+        groups: Index of the group of each stage.
         stage_channels: Output channels of each stage's blocks.
-        default: Sizes that ``None`` stands for, one per group.
+        default: Sizes for ``sizes=None``, one per group.
 
     Returns:
         One positive odd integer per stage.
 
     Raises:
-        ValueError: If the option is none of these, or an integer of as many digits as there are
-            groups, which could mean either form.
+        ValueError: If ``sizes`` has another form, or is an integer with one digit per group, which
+            could mean one size for all stages or one per group.
     """
     count = len(default)
     sizes = default if sizes is None else sizes
     if isinstance(sizes, int) and 10 ** (count - 1) <= sizes < 10**count:
         raise ValueError(
-            f'eca_kernel_sizes={sizes}: one size for all stages, or one per group? Write '
+            f'eca_kernel_sizes={sizes} could mean one size for all stages or one per group. Write '
             f'{(sizes,) * count} or {tuple(map(int, str(sizes)))}'
         )
     if isinstance(sizes, Sequence) and len(sizes) == count:
@@ -91,4 +91,4 @@ def grouped_kernel_sizes(
     try:
         return stage_kernel_sizes(sizes, stage_channels)
     except ValueError as error:
-        raise ValueError(f'{error}, and one per group of stages, such as {tuple(default)}') from None
+        raise ValueError(f'{error}, and one size per group of stages, such as {tuple(default)}') from None

@@ -1,10 +1,11 @@
-"""The MobileNetV2 family: its checkpoint formats, and its arguments read from the shapes of tensors.
+"""The MobileNetV2 family: its checkpoint formats, and how to derive arguments from tensor shapes.
 
-The official release (BangguWu/ECANet, ``models/eca_mobilenetv2.py``) has torchvision's names of 2020:
-``features.0`` is the stem, ``features.1`` to ``features.17`` are the blocks, each one ``Sequential``
-``conv`` whose last module is ECA, ``features.18`` is the last convolution and ``classifier.1`` the
-classifier. Networks built on tonylins/pytorch-mobilenet-v2 have the modules of a block in one flat
-sequence; they can be read too.
+The official release (BangguWu/ECANet, ``models/eca_mobilenetv2.py``) uses torchvision's names of 2020.
+``features.0`` is the stem. ``features.1`` to ``features.17`` are the blocks; the last module in the
+``conv`` of a block is ECA. ``features.18`` is the last convolution and ``classifier.1`` the classifier.
+
+Networks derived from tonylins/pytorch-mobilenet-v2 have all modules of a block in one flat sequence.
+They can be converted too.
 """
 
 import re
@@ -14,14 +15,14 @@ from torch import Tensor
 
 from .eca_mobilenet_v2 import ECAMobileNetV2
 from .family import Family, SourceFormat, Table, TargetFormat, wrapped_format
-from .kernel_sizes import OWN_SIZES, KernelSizes
+from .kernel_sizes import HAS_ATTENTION, KernelSizes
 from .weights import stage_sizes
 
 
 class BlockNames(NamedTuple):
-    """Official names of the modules in a block's ``conv``, in the order of ``BLOCK``."""
+    """Official names of the modules in the ``conv`` of a block, in the order of ``BLOCK``."""
 
-    first: Tuple[str, ...]  # of features.1, which has no expansion
+    first: Tuple[str, ...]  # for features.1, which has no expansion
     others: Tuple[str, ...]
 
 
@@ -45,16 +46,22 @@ BLOCK = (
 
 
 def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes = None) -> Dict[str, Any]:
-    """Read the arguments of the ``ECAMobileNetV2`` that these tensors belong to.
+    """Derive the arguments of an ``ECAMobileNetV2`` from the shapes of its tensors.
+
+    Args:
+        tensors: The tensors of the backbone under mmdet's names.
+        eca_kernel_sizes: Must be ``None``, since the network must have ECA.
 
     Raises:
-        ValueError: If it has no ECA in a stage, or kernel sizes are asked for although it has its own.
+        ValueError: If a stage has no ECA or several kernel sizes, or if kernel sizes are given.
     """
     sizes = stage_sizes(tensors, MOBILENET_V2)
     if not sizes:
-        raise ValueError('no ECA weights (layer1.0.eca.conv.weight, ...): only ECA-MobileNetV2 converts')
+        raise ValueError(
+            'no ECA weights (layer1.0.eca.conv.weight, ...): only ECA-MobileNetV2 can be converted'
+        )
     if eca_kernel_sizes is not None:
-        raise ValueError(OWN_SIZES)
+        raise ValueError(HAS_ATTENTION)
     return dict(eca_kernel_sizes=sizes)
 
 
@@ -64,7 +71,7 @@ def describe(backbone: Mapping[str, Any]) -> str:
 
 
 def _modules(names: BlockNames) -> Iterator[Tuple[str, str]]:
-    """Yield the official name and our name of every module with tensors."""
+    """Yield the official name and mmdet's name of every module with tensors."""
     yield from [('features.0.0', 'conv1.conv'), ('features.0.1', 'conv1.bn')]
     blocks = [
         (f'layer{stage}.{block}', expansion)

@@ -1,13 +1,16 @@
-"""The ResNet family: its checkpoint formats, and its arguments read from the shapes of tensors.
+"""The ResNet family: its checkpoint formats, and how to derive arguments from tensor shapes.
 
-Formats and their sources: the official release is torchvision's naming with ``layerN.M.eca.conv.weight``
-(BangguWu/ECANet, ``main.py``; ``module.`` in front is removed when a file is read). timm has ECA as
-``layerN.M.se`` and a deep stem as ``conv1.{0,1,3,4,6}`` and ``bn1`` (timm 1.0.31,
-``timm/models/resnet.py``). MMPretrain has a deep stem as ``stem.N.conv`` and ``stem.N.bn``, and no
-pool before the first ``downsample`` of its ResNetV1d (mmpretrain 1.2.0, ``backbones/resnet.py``).
+Formats and their sources:
 
-What leaves no trace in the tensors cannot be read: the place of the strides (``style``), dilations,
-and the blur of timm's ``resnetblur`` and ``resnetaa``.
+- official (BangguWu/ECANet, ``main.py``): torchvision's names and ``layerN.M.eca.conv.weight``. The
+  prefix ``module.`` is removed when a checkpoint is read.
+- timm (timm 1.0.31, ``timm/models/resnet.py``): ECA is ``layerN.M.se``, a deep stem is
+  ``conv1.{0,1,3,4,6}`` and ``bn1``.
+- MMPretrain (mmpretrain 1.2.0, ``backbones/resnet.py``): a deep stem is ``stem.N.conv`` and
+  ``stem.N.bn``. The first ``downsample`` of a ResNetV1d has no pooling.
+
+Arguments without effect on names and shapes cannot be derived: the position of the strides (``style``),
+dilations, and the blur of timm's ``resnetblur`` and ``resnetaa``.
 """
 
 from typing import Any, Dict, List, Mapping, Tuple
@@ -17,11 +20,11 @@ from torch import Tensor
 from ..layers import RELEASED_KERNEL_SIZES
 from .eca_resnet import ECAResNet
 from .family import Family, SourceFormat, Table, TargetFormat, wrapped_format
-from .kernel_sizes import OWN_SIZES, KernelSizes, stage_kernel_sizes
+from .kernel_sizes import HAS_ATTENTION, KernelSizes, stage_kernel_sizes
 from .variants import PRUNED_WIDTHS, VARIANTS
 from .weights import stage_sizes
 
-_MOST_BLOCKS = 500  # in a stage; the deepest known network has 48
+_MAX_BLOCKS = 500  # per stage; the deepest known network has 48
 _OFFICIAL_DEPTHS = (18, 34, 50, 101, 152)
 _ECA, _TIMM_ECA, _TIMM_SE = (f'layer*.{name}.weight' for name in ('eca.conv', 'se.conv', 'se.fc1'))
 _SE_TO_ECA = (r'^(layer\d+\.\d+)\.se\.conv\.weight$', r'\1.eca.conv.weight')
@@ -30,14 +33,15 @@ _MMPRETRAIN_STEM = tuple(
     for block in range(3)
     for offset, part in enumerate(('conv', 'bn'))
 )
-# Index 1 moves before index 0, so that no name is moved twice.
+# Index 1 is renamed before index 0, so that no name is changed twice.
 _FIRST_DOWNSAMPLE = tuple(
     (rf'^layer1\.0\.downsample\.{i}\.', f'layer1.0.downsample.{i + 1}.') for i in (1, 0)
 )
+# With pooling before it, the norm of a downsample has index 2 instead of 1.
 _POOL, _FIRST_POOL = (f'backbone.layer{stage}.0.downsample.2.weight' for stage in (2, 1))
 
 
-_TIMM_KINDS: Tuple[Tuple[str, Tuple[str, ...], Tuple[str, ...]], ...] = (
+_TIMM_NETWORKS: Tuple[Tuple[str, Tuple[str, ...], Tuple[str, ...]], ...] = (
     ("timm's ECA-ResNet", (_TIMM_ECA,), (_ECA,)),
     ("timm's SE-ResNet", (_TIMM_SE,), (_ECA, _TIMM_ECA)),
     ("timm's plain ResNet", (), (_ECA, 'layer*.se.*')),
@@ -45,9 +49,9 @@ _TIMM_KINDS: Tuple[Tuple[str, Tuple[str, ...], Tuple[str, ...]], ...] = (
 _TIMM_STEM = ((r'^conv1\.(\d+)\.', r'stem.\1.'), (r'^bn1\.', 'stem.7.'))
 
 
-def _timm(title: str, has: Tuple[str, ...], lacks: Tuple[str, ...], is_deep: bool) -> SourceFormat:
-    stem = 'conv1.0.weight' if is_deep else 'conv1.weight'
-    table = (_SE_TO_ECA, *_TIMM_STEM) if is_deep else (_SE_TO_ECA,)
+def _timm(title: str, has: Tuple[str, ...], lacks: Tuple[str, ...], has_deep_stem: bool) -> SourceFormat:
+    stem = 'conv1.0.weight' if has_deep_stem else 'conv1.weight'
+    table = (_SE_TO_ECA, *_TIMM_STEM) if has_deep_stem else (_SE_TO_ECA,)
     return SourceFormat('timm', title, (stem, *has), lacks, table=table)
 
 
@@ -57,8 +61,8 @@ def _mmpretrain(has: Tuple[str, ...] = (), lacks: Tuple[str, ...] = (), extra: T
 
 SOURCES = (
     SourceFormat('official', 'official ECANet ImageNet', ('conv1.weight', _ECA), classifier=True),
-    *(_timm(*kind, is_deep=True) for kind in _TIMM_KINDS),
-    *(_timm(*kind, is_deep=False) for kind in _TIMM_KINDS[:2]),
+    *(_timm(*network, has_deep_stem=True) for network in _TIMM_NETWORKS),
+    *(_timm(*network, has_deep_stem=False) for network in _TIMM_NETWORKS[:2]),
     SourceFormat(
         'plain',
         'plain ResNet of torchvision or timm',
@@ -74,76 +78,79 @@ SOURCES = (
 
 
 def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes = None) -> Dict[str, Any]:
-    """Read the arguments of the ``ECAResNet`` that these tensors belong to.
+    """Derive the arguments of an ``ECAResNet`` from the shapes of its tensors.
 
     Args:
         tensors: The tensors of the backbone under mmdet's names.
-        eca_kernel_sizes: Kernel sizes for a network without ECA; ``None`` for those of the depth.
+        eca_kernel_sizes: Kernel sizes for a plain network; ``None`` for those of the depth.
 
     Returns:
-        ``depth``, ``eca_kernel_sizes`` and what differs from the usual network of this depth.
+        ``depth``, ``eca_kernel_sizes`` or ``attention``, and every argument that differs from its
+        default.
 
     Raises:
-        ValueError: If this is not a ResNet of four stages, the sizes differ within a stage, or
-            sizes are asked for although the file has its own.
+        ValueError: If the tensors are not those of a ResNet with four stages, a stage has several
+            kernel sizes, or kernel sizes are given for a network that already has an attention.
     """
-    bottleneck = 'layer1.0.conv3.weight' in tensors
-    blocks = _blocks(tensors, bottleneck)
-    depth = _depth(blocks, bottleneck)
+    is_bottleneck = 'layer1.0.conv3.weight' in tensors
+    blocks = _blocks(tensors, is_bottleneck)
+    depth = _depth(blocks, is_bottleneck)
     arguments = dict(depth=depth, **_attention(tensors, depth, eca_kernel_sizes))
     if blocks != ECAResNet.arch_settings[depth][1]:
         arguments['stage_blocks'] = blocks
     arguments.update(_stem(tensors))
     if 'layer2.0.downsample.2.weight' in tensors:
         arguments['avg_down'] = True
-    if bottleneck:
+    if is_bottleneck:
         arguments.update(_widths(tensors, blocks))
     return arguments
 
 
 def describe(backbone: Mapping[str, Any]) -> str:
     """Describe the config of a backbone in words."""
-    own = dict(backbone)
-    if 'attention' in own:
-        name, shown = 'SE-ResNet', [f'attention={own["attention"]}']
+    options = dict(backbone)
+    if 'attention' in options:
+        name, shown = 'SE-ResNet', [f'attention={options["attention"]}']
     else:
-        own['eca_kernel_sizes'] = ''.join(map(str, own['eca_kernel_sizes']))
-        name, shown = 'ECA-ResNet', [f'kernel sizes {own["eca_kernel_sizes"]}']
+        options['eca_kernel_sizes'] = ''.join(map(str, options['eca_kernel_sizes']))
+        name, shown = 'ECA-ResNet', [f'kernel sizes {options["eca_kernel_sizes"]}']
         for variant, arguments in VARIANTS.items():
-            if own == dict(type='ECAResNet', **arguments):
+            if options == dict(type='ECAResNet', **arguments):
                 return f'{name}-{backbone["depth"]} (timm {variant}), {shown[0]}'
     usual = ('type', 'depth', 'eca_kernel_sizes', 'attention')
     shown += [
-        f'{key}={"..." if key == "block_widths" else value}' for key, value in own.items() if key not in usual
+        f'{key}={"..." if key == "block_widths" else value}'
+        for key, value in options.items()
+        if key not in usual
     ]
     return f'{name}-{backbone["depth"]}, {", ".join(shown)}'
 
 
-def _blocks(tensors: Mapping[str, Tensor], bottleneck: bool) -> Tuple[int, ...]:
+def _blocks(tensors: Mapping[str, Tensor], is_bottleneck: bool) -> Tuple[int, ...]:
     found = {(part.stage, part.block) for part in map(RESNET.split, tensors) if part and not part.prefix}
     blocks = tuple(sum(stage == number for stage, _ in found) for number in range(1, 5))
-    if min(blocks) == 0 or max(blocks) > _MOST_BLOCKS:
-        kind = 'bottleneck' if bottleneck else 'basic'
+    if min(blocks) == 0 or max(blocks) > _MAX_BLOCKS:
+        block = 'bottleneck' if is_bottleneck else 'basic'
         raise ValueError(
-            f'not a ResNet of four stages: it has {blocks} {kind} blocks in layer1 to layer4; '
-            f'its names start like {sorted(tensors)[:3]}'
+            f'not a ResNet of four stages: it has {blocks} {block} blocks in layer1 to layer4; '
+            f'its first names are {sorted(tensors)[:3]}'
         )
     return blocks
 
 
-def _depth(blocks: Tuple[int, ...], bottleneck: bool) -> int:
-    """Return the depth with these blocks, or the common one that ``stage_blocks`` can turn into it."""
+def _depth(blocks: Tuple[int, ...], is_bottleneck: bool) -> int:
+    """Return the depth with these blocks, or a depth that ``stage_blocks`` can adapt to them."""
     for depth, (block, usual) in ECAResNet.arch_settings.items():
-        if usual == blocks and (block.expansion == 4) == bottleneck:
+        if usual == blocks and (block.expansion == 4) == is_bottleneck:
             return depth
-    return 50 if bottleneck else 18
+    return 50 if is_bottleneck else 18
 
 
 def _attention(tensors: Mapping[str, Tensor], depth: int, asked: KernelSizes) -> Dict[str, Any]:
     found = stage_sizes(tensors, RESNET)
     has_se = 'layer1.0.se.fc1.weight' in tensors
     if asked is not None and (found or has_se):
-        raise ValueError(OWN_SIZES)
+        raise ValueError(HAS_ATTENTION)
     if has_se:
         reduced, channels = _shape(tensors, 'layer1.0.se.fc1.weight')[:2]
         has_bias = 'layer1.0.se.fc1.bias' in tensors
@@ -165,7 +172,7 @@ def _stem(tensors: Mapping[str, Tensor]) -> Dict[str, Any]:
 
 
 def _widths(tensors: Mapping[str, Tensor], blocks: Tuple[int, ...]) -> Dict[str, Any]:
-    """Read the groups of a ResNeXt, or the widths of a network with unusual ones."""
+    """Derive the groups of a ResNeXt, or ``block_widths`` if the widths are not the usual ones."""
     width, inner = _shape(tensors, 'layer1.0.conv2.weight')[:2]
     groups = width // inner
     if groups > 1:
@@ -187,10 +194,10 @@ def _widths(tensors: Mapping[str, Tensor], blocks: Tuple[int, ...]) -> Dict[str,
 
 def _shape(tensors: Mapping[str, Tensor], name: str) -> Tuple[int, ...]:
     if name not in tensors:
-        raise ValueError(f"the file does not fit a ResNet: missing ['{name}']; is it the whole backbone?")
+        raise ValueError(f"the checkpoint must hold a whole ResNet: missing ['{name}']")
     shape = tuple(tensors[name].shape)
     if len(shape) != 4 or 0 in shape:
-        raise ValueError(f'{name} has shape {shape}, but is the weight of a 2D convolution in a ResNet')
+        raise ValueError(f'{name} has shape {shape}, but must be the weight of a 2D convolution')
     return shape
 
 
@@ -198,16 +205,16 @@ def _check_official(backbone: Mapping[str, Any]) -> None:
     extras = {k: v for k, v in backbone.items() if k not in ('type', 'depth', 'eca_kernel_sizes')}
     if extras or backbone['depth'] not in _OFFICIAL_DEPTHS:
         raise ValueError(
-            f'the official networks have depths {_OFFICIAL_DEPTHS}, a 7x7 stem and strided convolutions as '
-            f'downsample; this one has depth {backbone["depth"]} and {", ".join(extras) or "no extras"}: '
-            'write it with --to timm or --to mmdet'
+            f'the official format has only depths {_OFFICIAL_DEPTHS}, a 7x7 stem and strided convolutions as '
+            f'downsample; this network has depth {backbone["depth"]} and {", ".join(extras) or "no extras"}: '
+            'use --to timm or --to mmdet'
         )
 
 
 def _check_timm(backbone: Mapping[str, Any]) -> None:
     if 'stem_channels' in backbone and not backbone.get('deep_stem'):
         raise ValueError(
-            f"a plain stem of {backbone['stem_channels']} channels: timm's has 64; write it with --to mmdet"
+            f"a plain stem of {backbone['stem_channels']} channels: timm's has 64; use --to mmdet"
         )
 
 

@@ -1,7 +1,7 @@
 """The ECA-ResNets of timm 1.0.31 as arguments of ``ECAResNet``.
 
-Source: ``timm/models/resnet.py`` and, for the two pruned networks (arXiv 2002.08258), the widths in
-``timm/models/_pruned``. timm's ECA sizes follow eq. 12 on the unpruned channels: 5557 in all of them.
+Source: ``timm/models/resnet.py``. The widths of the two pruned networks (arXiv 2002.08258) are from
+``timm/models/_pruned``. All have kernel sizes 5557, from eq. 12 of the ECA paper on the unpruned channels.
 """
 
 from typing import List, Tuple
@@ -23,7 +23,7 @@ VARIANTS = {
     'ecaresnext26t_32x4d': dict(depth=26, groups=32, **_TIERED),
     'ecaresnext50t_32x4d': dict(depth=50, groups=32, **_TIERED),
 }
-"""timm's name to the arguments: ``dict(type='ECAResNet', **VARIANTS['ecaresnet50d'])``."""
+"""Arguments by timm's name, as in ``dict(type='ECAResNet', **VARIANTS['ecaresnet50d'])``."""
 
 _PRUNED = {
     'ecaresnet50d_pruned': """
@@ -41,7 +41,7 @@ _PRUNED = {
 
 
 def _parse(text: str) -> tuple:
-    """Read stages of ``conv1 x conv2`` widths, which end with the width that their blocks share."""
+    """Parse the stages: ``conv1 x conv2`` widths of each block, then ``->`` and their common output width."""
     stages = []
     blocks: List[Tuple[int, ...]] = []
     for word in text.replace('-> ', '->').split():
@@ -54,4 +54,4 @@ def _parse(text: str) -> tuple:
 
 
 PRUNED_WIDTHS = {name: _parse(text) for name, text in _PRUNED.items()}
-"""Output channels of the three convolutions of every block, per stage, by name."""
+"""By name, for each stage and block: the output channels of the block's three convolutions."""

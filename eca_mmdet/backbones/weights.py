@@ -1,4 +1,4 @@
-"""Compare the attention in a state dict with that of a backbone, by names and shapes."""
+"""Compare the attention in a state_dict with that of a backbone, by names and shapes."""
 
 import logging
 from typing import Dict, List, Mapping, Tuple
@@ -14,15 +14,15 @@ BlockLayers = Dict[str, Dict[str, Dict[str, Tuple[int, ...]]]]
 def checkpoint_kernel_sizes(
     state_dict: Mapping[str, Tensor], family: Family, prefix: str = ''
 ) -> Dict[int, List[int]]:
-    """Read the ECA kernel sizes of a backbone from the shapes of its tensors ``(1, 1, k)``.
+    """Read the ECA kernel sizes of each stage from the shapes ``(1, 1, k)`` of the ECA weights.
 
     Args:
         state_dict: The tensors; those of other layers are ignored.
         family: The family of the backbone.
-        prefix: The prefix of the backbone's names in the state dict.
+        prefix: The prefix of the backbone's names in ``state_dict``.
 
     Returns:
-        Stage index (from 0) to the sorted distinct sizes of its blocks.
+        The sorted distinct sizes of the blocks, by stage index (from 0).
     """
     sizes: Dict[int, set] = {}
     for name, value in state_dict.items():
@@ -35,7 +35,7 @@ def checkpoint_kernel_sizes(
 
 
 def stage_sizes(state_dict: Mapping[str, Tensor], family: Family, prefix: str = '') -> List[int]:
-    """Read one ECA kernel size per stage; return an empty list if there is no ECA.
+    """Read one ECA kernel size per stage, or return an empty list if there is no ECA.
 
     Raises:
         ValueError: If a stage has no ECA or several sizes.
@@ -45,8 +45,8 @@ def stage_sizes(state_dict: Mapping[str, Tensor], family: Family, prefix: str = 
         return []
     if any(len(sizes) != 1 for sizes in found.values()) or sorted(found) != list(range(family.stages)):
         raise ValueError(
-            f'ECA kernel sizes must be one for each of {family.stages} stages, this file has {found} '
-            '(by stage, from 0)'
+            f'the ECA kernel sizes must be one for each of {family.stages} stages, but the checkpoint has '
+            f'{found} (by stage, from 0)'
         )
     return [sizes[0] for sizes in found.values()]
 
@@ -54,7 +54,7 @@ def stage_sizes(state_dict: Mapping[str, Tensor], family: Family, prefix: str = 
 def check_kernel_sizes(
     own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], family: Family, prefix: str = ''
 ) -> None:
-    """Refuse ECA weights of other kernel sizes.
+    """Raise an error if ECA weights have other kernel sizes than the backbone.
 
     Args:
         own: The state dict of the backbone.
@@ -63,20 +63,22 @@ def check_kernel_sizes(
         prefix: The prefix of the backbone's names in ``state_dict``.
 
     Raises:
-        ValueError: If a stage that has ECA in both has other sizes.
+        ValueError: If the sizes of a stage that has ECA in both differ.
     """
     found, sizes = checkpoint_kernel_sizes(state_dict, family, prefix), checkpoint_kernel_sizes(own, family)
     if any(found[stage] != sizes[stage] for stage in found.keys() & sizes.keys()):
         raise ValueError(
-            f'the checkpoint has ECA kernel sizes {_describe(found)}, this backbone was built with '
-            f'{_describe(sizes)}; set eca_kernel_sizes of the backbone to those of the checkpoint'
+            f'the checkpoint has ECA kernel sizes {_describe_sizes(found)}, this backbone was built with '
+            f'{_describe_sizes(sizes)}; set eca_kernel_sizes of the backbone to those of the checkpoint'
         )
 
 
 def check_block_layers(
     own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], family: Family, prefix: str = ''
 ) -> None:
-    """Refuse weights whose blocks have an attention that the blocks of this backbone do not have.
+    """Raise an error if blocks in the checkpoint have another attention than in the backbone.
+
+    Blocks without attention in the checkpoint are accepted.
 
     Args:
         own: The state dict of the backbone.
@@ -85,21 +87,21 @@ def check_block_layers(
         prefix: The prefix of the backbone's names in ``state_dict``.
 
     Raises:
-        ValueError: If the attention of a block that is in both is missing in the backbone, or has
-            other tensors or shapes there.
+        ValueError: If the attention of a block is missing in the backbone, or has other tensors or
+            shapes there. Blocks that only one of the two has are ignored.
     """
     theirs, ours = block_layers(state_dict, family, prefix), block_layers(own, family)
     for block in sorted(theirs.keys() & ours.keys()):
         for layer, tensors in theirs[block].items():
             if layer not in ours[block]:
                 raise ValueError(
-                    f'the checkpoint has the attention {_names(theirs)}, this backbone was built with '
-                    f"{_names(ours)}; set the backbone's attention to that of the checkpoint, or load "
+                    f'the checkpoint has the attention {_layer_names(theirs)}, this backbone was built with '
+                    f"{_layer_names(ours)}; set the backbone's attention to that of the checkpoint, or load "
                     'weights of a plain network'
                 )
             if tensors != ours[block][layer]:
                 raise ValueError(
-                    f'{layer!r} in {block} has the tensors {tensors} in the checkpoint, '
+                    f'{layer!r} in {block} has the tensors {tensors} in the checkpoint, but '
                     f"{ours[block][layer]} in this backbone; set the backbone's attention to that of the "
                     'checkpoint'
                 )
@@ -112,11 +114,12 @@ def report_new_attention(
     prefix: str,
     frozen_stages: int,
 ) -> None:
-    """Log that the attention keeps its initial values if the state dict is of a plain network."""
+    """Log that the attention starts untrained if the state_dict belongs to a plain network."""
     theirs, ours = block_layers(state_dict, family, prefix), block_layers(own, family)
     if not theirs or any(theirs.values()) or not any(ours.values()):
         return
-    message, level = f'The checkpoint is of a plain network; {_names(ours)} starts untrained', logging.INFO
+    level = logging.INFO
+    message = f'The checkpoint is of a plain network; {_layer_names(ours)} starts untrained'
     if frozen_stages > 0:
         level = logging.WARNING
         message += f' and stays so in the stages that frozen_stages={frozen_stages} freezes; 0 trains all'
@@ -124,15 +127,15 @@ def report_new_attention(
 
 
 def block_layers(state_dict: Mapping[str, Tensor], family: Family, prefix: str = '') -> BlockLayers:
-    """List the layers of each block that the network without attention does not have.
+    """List the attention layers of each block and the shapes of their tensors.
 
     Args:
-        state_dict: The tensors; those outside of blocks are ignored.
+        state_dict: The tensors; those outside blocks are ignored.
         family: The family of the backbone.
-        prefix: The prefix of the backbone's names in the state dict.
+        prefix: The prefix of the backbone's names in ``state_dict``.
 
     Returns:
-        Block (``layer1.0``) to layer (``eca``) to tensor (``conv.weight``) to shape.
+        Shapes by block (``layer1.0``), layer (``eca``) and tensor (``conv.weight``).
     """
     blocks: BlockLayers = {}
     for name, value in state_dict.items():
@@ -146,10 +149,10 @@ def block_layers(state_dict: Mapping[str, Tensor], family: Family, prefix: str =
     return blocks
 
 
-def _names(blocks: BlockLayers) -> str:
+def _layer_names(blocks: BlockLayers) -> str:
     names = sorted({layer for layers in blocks.values() for layer in layers})
     return ', '.join(map(repr, names)) or 'no attention that has weights'
 
 
-def _describe(sizes: Dict[int, List[int]]) -> Tuple:
+def _describe_sizes(sizes: Dict[int, List[int]]) -> Tuple:
     return tuple(v[0] if len(v) == 1 else tuple(v) for v in sizes.values())

@@ -223,6 +223,6 @@ def test_load__of_other_kernel_sizes_raises_an_error_that_names_both():
 
 
 def test_load__without_any_matching_name_raises_an_error():
-    with pytest.raises(ValueError, match="none of the .* start like \\['backbone.bn1.bias'"):
+    with pytest.raises(ValueError, match="none of the .* first names are \\['backbone.bn1.bias'"):
         weights = {f'backbone.{k}': v for k, v in ECAResNet(18).state_dict().items()}
         ECAResNet(18).load_state_dict(weights, strict=False)

@@ -71,7 +71,7 @@ def test_grouped_kernel_sizes__are_parsed_to_one_size_per_stage(sizes, expected)
         (13, r'Write \(13, 13\) or \(1, 3\)'),  # '13' as --cfg-options passes it
         (-3, 'positive odd integer'),
         ('14', 'positive odd integer'),
-        ('1x', "allowed are .* 'adaptive', and one per group of stages"),
+        ('1x', "allowed are .* 'adaptive', and one size per group of stages"),
         ((1, 3, 5, 7), '4 entries .* 3 stages'),
         ((1, 'x'), 'positive odd integer'),
         (2.5, 'allowed are'),

@@ -92,8 +92,8 @@ def test_conversion__recognises_plain_networks(compared, name, recognised):
 @pytest.mark.parametrize(
     ('widths', 'message'),
     [
-        ('ecaresnet50d', 'known by name are ecaresnet50d_pruned, ecaresnet101d_pruned'),
-        ('ecaresnet101d_pruned', r'\[3, 4, 23, 3\] blocks in its stages, the network \(3, 4, 6, 3\)'),
+        ('ecaresnet50d', 'allowed names are ecaresnet50d_pruned, ecaresnet101d_pruned'),
+        ('ecaresnet101d_pruned', r'\[3, 4, 23, 3\] blocks in its stages, but the network has \(3, 4, 6, 3\)'),
     ],
 )
 def test_block_widths__of_an_unknown_name_raise_an_error(widths, message):

@@ -111,7 +111,7 @@ def test_train__rejects_load_from_a_backbone_where_mmdet_starts_from_random_weig
 
 @pytest.fixture
 def checkpoint(data, capsys):
-    """The detector of ``retinanet`` after one epoch; its config lies beside the data."""
+    """The checkpoint of ``retinanet`` after one epoch; its config is next to the data."""
     path, *_ = prepare(unchanged, data)
     assert run(MMDET['train'], [path, '--work-dir', str(data.parent / 'trained')], capsys).status == 'done'
     return data.parent / 'trained' / 'epoch_1.pth'
