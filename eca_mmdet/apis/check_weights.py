@@ -13,7 +13,7 @@ from ..backbones.checked_weights import CheckedWeights
 from ..checkpoints.effect import Effect, predict
 from ..checkpoints.find_weights import find_weights, require_finite
 from ..checkpoints.io import prefix_errors, read_checkpoint
-from ..checkpoints.mmengine_loading import below, is_remote
+from ..checkpoints.mmengine_loading import is_remote, select_prefix
 from ..checkpoints.starting_point import require_backbone, require_start, require_whole
 from ..environment import tool
 from ..layers import attention_config
@@ -227,7 +227,7 @@ def _check_backbone_file(backbone: dict, init: dict) -> None:
     with prefix_errors(path):
         tensors = find_weights(read_checkpoint(path)).tensors
         require_finite(tensors)
-        tensors = tensors if prefix is None else below(tensors, prefix)
+        tensors = tensors if prefix is None else select_prefix(tensors, prefix)
         model: Any = build_on_meta({**backbone, 'init_cfg': None})
         model.check_weights(tensors)
         effect = predict(model, tensors)

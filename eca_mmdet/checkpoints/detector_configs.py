@@ -1,4 +1,4 @@
-"""The project's configs that build whole detectors, and the few settings a file may choose."""
+"""Select and adapt the config of a converted detector. A file may only choose among known settings."""
 
 from typing import Any, Dict, Mapping, Sequence, Tuple
 
@@ -13,17 +13,17 @@ DEPTHS = (50, 101)
 
 
 def config_name(kind: str, depth: int, legacy: bool) -> str:
-    """Name of a detector's config, below the configs folder."""
+    """Return the name of a detector's config, relative to the configs folder."""
     name = f'{KINDS[kind]}_ecanet{depth}_fpn_1x'
     return f'legacy/{name}_v1.py' if legacy else f'{name}.py'
 
 
 CONFIG_NAMES = tuple(config_name(k, d, legacy) for legacy in (True, False) for k in KINDS for d in DEPTHS)
-"""All that a converted file may name."""
+"""The configs that a converted file may name."""
 
 
 def detector_config(name: str, kernel_sizes: Sequence[int], num_classes: int) -> Config:
-    """Read the config of a detector and set what its weights decide.
+    """Read the config of a detector and set the values that depend on its weights.
 
     Args:
         name: One of ``CONFIG_NAMES``.
@@ -31,18 +31,22 @@ def detector_config(name: str, kernel_sizes: Sequence[int], num_classes: int) ->
         num_classes: Number of classes without the background.
 
     Returns:
-        The config, whose backbone starts from no other weights.
+        The config. Its backbone loads no pretrained weights.
 
     Raises:
-        ValueError: If a setting is not of this form.
+        ValueError: If an argument is invalid.
     """
     if name not in CONFIG_NAMES:
-        raise ValueError(f'no config of {PACKAGE} for whole detectors: {name!r}; it has {list(CONFIG_NAMES)}')
+        raise ValueError(
+            f'no config of {PACKAGE} for whole detectors: {name!r}; allowed are {list(CONFIG_NAMES)}'
+        )
     sizes_fit = isinstance(kernel_sizes, (list, tuple)) and len(kernel_sizes) == 4
     if not sizes_fit or not all(type(k) is int and 0 < k < 100 and k % 2 for k in kernel_sizes):
-        raise ValueError(f'ECA kernel sizes are one odd integer for each of 4 stages, got {kernel_sizes!r}')
+        raise ValueError(
+            f'ECA kernel sizes must be one odd integer for each of 4 stages, got {kernel_sizes!r}'
+        )
     if type(num_classes) is not int or not 0 < num_classes < 100_000:
-        raise ValueError(f'the number of classes is a positive integer, got {num_classes!r}')
+        raise ValueError(f'the number of classes must be a positive integer, got {num_classes!r}')
     cfg = Config.fromfile(CONFIGS / name)
     cfg.model.backbone.update(eca_kernel_sizes=list(kernel_sizes), init_cfg=None)
     heads = cfg.model.get('roi_head', cfg.model)
@@ -53,25 +57,25 @@ def detector_config(name: str, kernel_sizes: Sequence[int], num_classes: int) ->
 
 
 def expected_tensors(cfg: Config) -> Dict[str, Tensor]:
-    """The state dict of a config's model, on the meta device."""
+    """Return the state_dict of a config's model on the meta device."""
     return build_on_meta(cfg.model).state_dict()
 
 
 def class_names(meta: Mapping[str, Any], num_classes: int) -> Tuple[str, ...]:
-    """Read the class names beside the tensors of a detector, of any mmdet version.
+    """Read the class names from the metadata of a detector, of any mmdet version.
 
     Returns:
-        One name per class; none where the file has no names.
+        One name per class; empty if the file has no names.
 
     Raises:
-        ValueError: If they are not names, or not as many as there are classes.
+        ValueError: If they are not strings, or their number differs from the number of classes.
     """
     described = meta.get('dataset_meta')
     names = described.get('classes') if isinstance(described, dict) else meta.get('CLASSES')
     if names is None:
         return ()
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f'class names are a list of strings, the file has {str(names)[:80]}')
+        raise ValueError(f'class names must be a list of strings, the file has {str(names)[:80]}')
     if len(names) != num_classes:
-        raise ValueError(f'the file names {len(names)} classes, its weights are of {num_classes}')
+        raise ValueError(f'the file names {len(names)} classes, but its weights have {num_classes}')
     return tuple(names)

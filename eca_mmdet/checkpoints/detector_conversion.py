@@ -23,9 +23,9 @@ from ..backbones.kernel_sizes import KernelSizes
 from ..backbones.weights import stage_sizes
 from .conversion import Conversion, DetectorInfo
 from .detector_configs import DEPTHS, class_names, config_name, detector_config, expected_tensors
-from .find_weights import Found, plain_names, require_finite
+from .find_weights import Found, require_finite
 from .fit import fit_tensors
-from .rename import rename
+from .rename import plain_names, rename
 
 HEADS_1X = ((r'^(bbox_head|mask_head)\.', r'roi_head.\1.'),)
 """Ordered (pattern, replacement) pairs for detectors with RoIs, and their inverse."""

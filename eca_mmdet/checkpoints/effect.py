@@ -1,8 +1,8 @@
-"""Which tensors of a model a state dict fills: predicted before loading, verified after it.
+"""Predict which tensors of a model a state_dict fills, and verify it after loading.
 
-mmengine loads non-strictly: what does not fit is left at its initial value. The prediction runs
-mmengine's own loading on a copy of the model without values, so that whatever the model's classes do
-while they load (rename, reshape, refuse) is part of it.
+mmengine loads non-strictly: tensors that do not fit keep their initial values. The prediction runs
+mmengine's own loading on a copy of the model on the meta device. It therefore includes everything that
+the model's classes do while loading, such as renaming, reshaping or refusing tensors.
 """
 
 from collections import OrderedDict
@@ -13,62 +13,62 @@ import torch
 from mmengine.runner.checkpoint import load_state_dict
 from torch import Tensor, nn
 
-from .find_weights import plain_names
+from .rename import plain_names
 
 COUNTER = 'num_batches_tracked'
-"""Batch norm's counter, which torch < 0.4.1 did not save and mmengine does not miss."""
+"""Batch norm's counter. torch before 0.4.1 did not save it, and mmengine does not require it."""
 
 
 class LoadedWeightsError(ValueError):
-    """A checkpoint did not do to a model what the run needs."""
+    """A checkpoint does not fill the parts of a model that the run needs."""
 
 
 class Effect(NamedTuple):
-    """What loading a state dict does to a model."""
+    """The effect of loading a state_dict into a model."""
 
-    expected: Dict[str, Tensor]  # the model's name to the value it has after loading
-    initial: List[str]  # names of the model that keep their values
-    shape_mismatches: List[str]  # those of them that the file has in another shape, with both shapes
-    tensors: Mapping[str, Tensor]  # what is loaded
+    expected: Dict[str, Tensor]  # values after loading, by the model's names
+    initial: List[str]  # names in the model that keep their initial values
+    shape_mismatches: List[str]  # the names in `initial` with another shape in the file, with both shapes
+    tensors: Mapping[str, Tensor]  # the loaded state_dict
 
     @property
     def size(self) -> int:
-        """Number of tensors of the model."""
+        """Number of tensors in the model."""
         return len(self.expected) + len(self.initial)
 
     @property
     def num_loaded(self) -> int:
-        """Number of tensors of the file that end up in the model."""
+        """Number of tensors from the file that end up in the model."""
         return len(self.tensors) - len(self.unused)
 
     @property
     def unused(self) -> List[str]:
-        """Names of the file whose tensors do not end up in the model."""
+        """Names in the file whose tensors do not end up in the model."""
         used = {value.data_ptr() for value in self.expected.values()}
         return [name for name, value in self.tensors.items() if value.data_ptr() not in used]
 
     def describe(self, path: object) -> str:
-        """Say in one line how much of a file the model took."""
+        """Summarise in one line how many tensors of a file took effect."""
         complete = self.size == self.num_loaded == len(self.tensors)
         whole = '' if complete else f'; the model has {self.size}'
         return f'{self.num_loaded} of {len(self.tensors)} tensors of {path} took effect{whole}.'
 
 
 def predict(model: nn.Module, tensors: Mapping[str, Tensor]) -> Optional[Effect]:
-    """Find what loading will do to a model.
+    """Predict the effect of loading a state_dict into a model.
 
     Args:
-        model: The model; neither its values nor its structure is changed.
-        tensors: The state dict, under the names of the model.
+        model: The model, which is not changed.
+        tensors: The state_dict, with the names of the model.
 
     Returns:
-        The effect, or ``None`` where the model cannot be loaded without memory.
+        The effect, or ``None`` if loading does not work on the meta device.
 
     Raises:
         ValueError: If the model refuses the tensors.
     """
     try:
-        copy = _without_values(model)
+        copy = _copy_to_meta(model)
         before = copy.state_dict(keep_vars=True)
         source: Any = OrderedDict(tensors)  # torch reads its attribute `_metadata`
         saved = getattr(tensors, '_metadata', {})
@@ -96,41 +96,41 @@ def predict(model: nn.Module, tensors: Mapping[str, Tensor]) -> Optional[Effect]
 
 
 def verify(model: nn.Module, effect: Effect, path: object) -> str:
-    """Compare a loaded model with what was predicted.
+    """Check that a loaded model has the predicted values.
 
     Returns:
-        How much of the file took effect, in one line.
+        One line that says how many tensors of the file took effect.
 
     Raises:
-        LoadedWeightsError: If a tensor of the model does not hold the file's values.
+        LoadedWeightsError: If a tensor of the model does not have the value from the file.
     """
     own = model.state_dict()
-    wrong = [name for name, value in effect.expected.items() if not _holds(own.get(name), value)]
+    wrong = [name for name, value in effect.expected.items() if not _has_equal_values(own.get(name), value)]
     if wrong:
         raise LoadedWeightsError(
             f'{len(wrong)} of the {len(effect.expected)} tensors that {path} should fill do not hold its '
-            f'values after loading: {wrong[:5]}; does a hook of the config change the model?'
+            f'values after loading: {wrong[:5]}. Check whether a hook of the config changes the model'
         )
     return effect.describe(path)
 
 
 def rename_for(model: nn.Module, tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    """Give plain names back what the model's own have: ``_orig_mod.`` of a compiled part, ``model.``."""
+    """Restore the prefixes that the model's own names have, such as ``_orig_mod.`` of a compiled part."""
     own = {plain: name for name, plain in plain_names(model.state_dict()).items()}
     if all(plain == name for plain, name in own.items()):
         return tensors
     return OrderedDict((own.get(name, name), value) for name, value in tensors.items())
 
 
-def groups(names: List[str], everything: List[str]) -> List[str]:
-    """Describe names by the largest parts of a model that they are all of.
+def group_names(names: List[str], everything: List[str]) -> List[str]:
+    """Summarise tensor names by the largest model parts that they cover completely.
 
     Args:
-        names: The names to describe.
-        everything: All names of the model.
+        names: The names to summarise.
+        everything: All names in the model.
 
     Returns:
-        Parts, each with its number of tensors, such as ``'roi_head.bbox_head.fc_cls (2)'``.
+        Parts with their number of tensors, such as ``'roi_head.bbox_head.fc_cls (2)'``.
     """
     chosen, found = set(names), []
     rest = list(names)
@@ -146,8 +146,8 @@ def groups(names: List[str], everything: List[str]) -> List[str]:
     return found
 
 
-def _without_values(model: nn.Module) -> nn.Module:
-    """Copy a model with all tensors on the meta device."""
+def _copy_to_meta(model: nn.Module) -> nn.Module:
+    """Copy a model to the meta device."""
     memo: Dict[int, Tensor] = {}
     for value in (*model.parameters(), *model.buffers()):
         empty = torch.empty_like(value, device='meta')
@@ -157,7 +157,7 @@ def _without_values(model: nn.Module) -> nn.Module:
     return deepcopy(model, memo)
 
 
-def _holds(own: Optional[Tensor], value: Tensor) -> bool:
+def _has_equal_values(own: Optional[Tensor], value: Tensor) -> bool:
     if own is None or own.shape != value.shape:
         return False
     value = value.to(own.device, own.dtype)

@@ -1,4 +1,4 @@
-"""Says what a file is that could not be read as a checkpoint, from its bytes alone."""
+"""Identify files that cannot be read as a checkpoint, using only their bytes."""
 
 import pickletools
 import re
@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import List, Optional
 
-_AGAIN = 'get the file again'
+_AGAIN = 'download it again'
 _UNPACK = 'unpack it first'
 _FIRST_BYTES = (
     (0, b'\x1f\x8b', f'compressed by gzip; {_UNPACK}'),
@@ -26,8 +26,8 @@ _FIRST_BYTES = (
     (0, b'\xff\xd8\xff', f'a JPEG image; {_AGAIN}'),
 )
 _ONNX = re.compile(rb'\x08[\x01-\x1f][\x12\x3a]')  # the version, then the producer or the graph
-_LEGACY = 0x1950A86A20F9469CFC6C  # the first pickle in a file of torch before 1.6
-_LEGACY_AS_TEXT = b'L119547037146038801333356L\n.'  # that number in the pickle protocols 0 and 1
+_LEGACY = 0x1950A86A20F9469CFC6C  # the first pickle in files that torch before 1.6 wrote
+_LEGACY_AS_TEXT = b'L119547037146038801333356L\n.'  # the same number in pickle protocols 0 and 1
 _READABLE_PROTOCOLS = (2, 3)
 _MOST_OPCODES = 1_000_000
 
@@ -39,7 +39,7 @@ def describe_file(path: Path) -> str:
         path: A file that is not empty.
 
     Returns:
-        The end of a sentence that begins with the file's name and "is".
+        A phrase to follow "FILE is" in an error message.
     """
     with open(path, 'rb') as file:
         head = file.read(512)
@@ -53,7 +53,7 @@ def describe_file(path: Path) -> str:
 
 
 def known_kind(head: bytes) -> Optional[str]:
-    """Recognise a kind of file that is neither zip nor pickle by its first 512 bytes."""
+    """Identify a file that is neither zip nor pickle by its first 512 bytes."""
     for start, magic, kind in _FIRST_BYTES:
         if head[start:].startswith(magic):
             return kind
@@ -84,7 +84,7 @@ def _describe_records(path: Path, archive: zipfile.ZipFile) -> str:
     content = [name for name in names if name.endswith('data.pkl')]
     if any(name.endswith('constants.pkl') for name in names):
         return (
-            'a TorchScript archive (torch.jit.save), which is a program; where you trust it, save its '
+            'a TorchScript archive (torch.jit.save), which is a program. If you trust it, save its '
             f'tensors: torch.save(torch.jit.load({str(path)!r}).state_dict(), NEW)'
         )
     if not content:
@@ -97,7 +97,7 @@ def _describe_records(path: Path, archive: zipfile.ZipFile) -> str:
     damaged = archive.testzip()
     if damaged:
         return f'a damaged checkpoint (the checksum of {damaged} in it is wrong); {_AGAIN}'
-    return f'a torch checkpoint whose content does not fit together; {_AGAIN}'
+    return f'a torch checkpoint with inconsistent content; {_AGAIN}'
 
 
 def _other_zip(names: List[str]) -> str:
@@ -108,18 +108,16 @@ def _other_zip(names: List[str]) -> str:
         )
     if any(name.endswith(('archive_format', 'serialized_exported_program.json')) for name in names):
         return (
-            'a torch.export archive (.pt2), which is a program; where you trust it, save its tensors: '
+            'a torch.export archive (.pt2), which is a program. If you trust it, save its tensors: '
             'torch.save(torch.export.load(...).state_dict, NEW)'
         )
     if any(name.endswith('.data/extern_modules') for name in names):
         return 'a torch.package archive, which is a program; save the tensors of its model with torch.save'
-    return (
-        f'a zip file, but not of torch: it holds {names[:3] or "nothing"}; {_UNPACK} if a checkpoint is in it'
-    )
+    return f'a zip file that torch did not write. It holds {names[:3] or "nothing"}; {_UNPACK} if one of these is a checkpoint'
 
 
 def _describe_pickle(path: Path) -> str:
-    """A file of torch's older format, or any other pickle."""
+    """Describe a pickle: a checkpoint in the format of torch before 1.6, or any other."""
     protocol: Optional[int] = 0
     value, complete = None, False
     try:
@@ -132,24 +130,24 @@ def _describe_pickle(path: Path) -> str:
                 if opcode.name == 'STOP' or count > _MOST_OPCODES:
                     complete = True
                     break
-    except Exception:  # pickletools raises many kinds on damaged files; none of them says more
+    except Exception:  # pickletools raises many types of errors on damaged files
         complete = False
     if value == _LEGACY and protocol not in _READABLE_PROTOCOLS:
         return _other_protocol(path, f'pickle protocol {protocol}')
     if not complete:
         return f'a truncated checkpoint; {_AGAIN}'
     if value == _LEGACY:
-        return f"a truncated checkpoint, or holds what torch's format before 1.6 cannot; {_AGAIN}"
+        return f"a truncated checkpoint, or it holds objects that torch's format before 1.6 cannot store; {_AGAIN}"
     return (
-        f'a plain pickle, not a torch checkpoint; {_AGAIN}, or save its tensors with torch.save where you '
+        f'a plain pickle, not a torch checkpoint; {_AGAIN}, or save its tensors with torch.save if you '
         'trust it'
     )
 
 
 def _other_protocol(path: Path, protocol: str) -> str:
     return (
-        f'a torch checkpoint of {protocol}, and reading without executing code (weights_only=True) knows '
-        'only 2 and 3. Where you trust the file, save it again:\n'
+        f'a torch checkpoint of {protocol}. Reading without executing code (weights_only=True) supports '
+        'only 2 and 3. If you trust the file, save it again:\n'
         f"      python -c \"import torch; torch.save(torch.load({str(path)!r}, map_location='cpu', "
         "weights_only=False), 'NEW.pth')\""
     )

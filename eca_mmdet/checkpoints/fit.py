@@ -1,4 +1,4 @@
-"""The check that tensors are those of a network, by name and shape."""
+"""Check that tensors belong to a network, by name and shape."""
 
 from typing import Dict, List
 
@@ -7,18 +7,19 @@ from torch import Tensor
 
 
 def fit_tensors(state_dict: Dict[str, Tensor], expected: Dict[str, Tensor], network: str) -> List[str]:
-    """Check names and shapes; fill the batch counters that torch < 0.4.1 did not save.
+    """Check names and shapes, and add the batch counters that torch before 0.4.1 did not save.
 
     Args:
         state_dict: The tensors; missing counters are added to it.
         expected: Tensors of the network, which may be on the meta device.
-        network: What the network is called in the error.
+        network: Name of the network for the error message.
 
     Returns:
         The names that were added.
 
     Raises:
-        ValueError: If other tensors are missing, unexpected or of another shape, naming the first.
+        ValueError: If other tensors are missing, unexpected or of another shape. The message names the
+            first of them.
     """
     added = [k for k in expected if k not in state_dict and k.endswith('num_batches_tracked')]
     missing = [key for key in expected if key not in state_dict and key not in added]

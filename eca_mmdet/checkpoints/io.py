@@ -1,9 +1,8 @@
-"""All reading and writing of checkpoint files.
+"""Read and write checkpoint files.
 
-Reading executes no code from the file: torch's ``weights_only`` unpickler
-builds tensors and plain data, and only the few classes that
-``training_state.py`` names; safetensors files hold nothing else. Writing is atomic: the target appears
-whole or not at all.
+Reading never executes code from the file. torch's ``weights_only`` unpickler builds only tensors, plain
+data and the classes listed in ``training_state.py``. A safetensors file contains only tensors and text.
+Writing is atomic: the target is either complete or unchanged.
 """
 
 import hashlib
@@ -28,7 +27,7 @@ SAFETENSORS = '.safetensors'
 
 
 def sha256(path: Union[str, Path]) -> str:
-    """Hash of a file's bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with open(Path(path).expanduser(), 'rb') as file:
         for block in iter(lambda: file.read(1 << 20), b''):
@@ -40,18 +39,18 @@ def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
     """Read a checkpoint on the CPU without executing code from it.
 
     Args:
-        path: A file written by ``torch.save``, of the zip or the older format, or a safetensors
-            file, whose tensors come under ``state_dict`` and whose metadata, if any, under ``meta``.
-        mmap: Whether tensors may lie in the mapped file: no memory is taken before they are used,
-            but the file must not change as long as they are.
+        path: A file written by ``torch.save`` (zip or older format) or a safetensors file.
+        mmap: Whether to memory-map the file. Tensors are then read on first use, and the file must
+            not change while they exist.
 
     Returns:
-        What was saved: tensors and plain data.
+        The saved object. For a safetensors file, the tensors are under ``state_dict`` and the
+        metadata, if there is any, is under ``meta``.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is a folder, empty, truncated, no checkpoint (the error says what it is),
-            or holds objects whose loading could run code.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is a folder, empty, truncated or not a checkpoint (the message says
+            what it is instead), or if loading its objects could execute code.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -63,19 +62,19 @@ def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
     if _is_safetensors(path):
         return _read_safetensors(path)
     try:
-        # Not torch's `safe_globals` context: leaving it would also take back what a resume needs.
+        # Not torch's `safe_globals` context: on exit it would also remove the classes that resuming needs.
         allow_training_state()
         if mmap and _is_stored_zip(path):
             return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-        with open(path, 'rb') as file:  # by its name torch would take it for what the suffix says
+        with open(path, 'rb') as file:  # given a path, torch trusts the suffix
             return torch.load(file, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         refused = [line for line in str(error).splitlines() if 'GLOBAL' in line]
         if refused:
             raise ValueError(
-                f'{path} holds objects that only code from the file could build, which is refused: '
-                f'{refused[0].strip()[:160]}; save its tensors alone, '
-                "torch.save({'state_dict': ...}), where you trust the file"
+                f'{path} holds objects that only code from the file could build. Loading them is refused: '
+                f'{refused[0].strip()[:160]}. If you trust the file, save only its tensors with '
+                "torch.save({'state_dict': ...}, NEW)"
             ) from None
         raise ValueError(_not_a_checkpoint(path)) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError,
@@ -85,7 +84,7 @@ def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
 
 @contextmanager
 def prefix_errors(path: Union[str, Path]) -> Iterator[None]:
-    """Put the file's path before the ``ValueError``s of a block, where they do not name it."""
+    """Prefix each ``ValueError`` of a block with the file's path, unless the message contains it already."""
     try:
         yield
     except ValueError as error:
@@ -93,7 +92,7 @@ def prefix_errors(path: Union[str, Path]) -> Iterator[None]:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """By the header, or by the suffix where the file is not one that torch has written."""
+    """Whether a file is safetensors, by its header, or by its suffix unless torch wrote it."""
     with open(path, 'rb') as file:
         head = file.read(9)
     if head[8:] == b'{' and 8 + int.from_bytes(head[:8], 'little') <= path.stat().st_size:
@@ -112,12 +111,12 @@ def _read_safetensors(path: Path) -> Dict[str, Any]:
             kind = known_kind(file.read(512))
         raise ValueError(
             f'{path} ({path.stat().st_size:,} bytes) is not a safetensors file, or a truncated one '
-            f'({str(error)[:160]}); ' + (f'it is {kind}' if kind else 'get the file again')
+            f'({str(error)[:160]}); ' + (f'it is {kind}' if kind else 'download it again')
         ) from None
 
 
 def _from_json(text: str) -> Any:
-    """The value that ``write_weights`` put there; the text itself if others wrote it."""
+    """Decode a metadata value written by ``write_weights``; return any other text unchanged."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -125,7 +124,7 @@ def _from_json(text: str) -> Any:
 
 
 def _is_stored_zip(path: Path) -> bool:
-    """Whether every record lies uncompressed in a zip file, as torch writes them and maps them."""
+    """Whether a file is a zip file without compression, which ``torch.load`` can memory-map."""
     if path.suffix == SAFETENSORS or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -133,7 +132,7 @@ def _is_stored_zip(path: Path) -> bool:
 
 
 def _own_storage(value: torch.Tensor) -> torch.Tensor:
-    """The tensor without the rest of the storage it lies in; copied only if it is not contiguous."""
+    """Return the tensor on a storage of its own size. Only a non-contiguous tensor is copied."""
     value = value.detach().contiguous()
     storage, start = value.untyped_storage(), value.storage_offset() * value.element_size()
     if storage.nbytes() == value.nbytes:
@@ -143,7 +142,7 @@ def _own_storage(value: torch.Tensor) -> torch.Tensor:
 
 
 def _without_sharing(tensors: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
-    """Copy every tensor whose memory one before it has."""
+    """Copy every tensor that shares memory with an earlier one."""
     taken: set = set()
     result = {}
     for name, value in tensors.items():
@@ -158,24 +157,24 @@ def _not_a_checkpoint(path: Path) -> str:
 
 
 def check_target(path: Union[str, Path], overwrite: bool = False) -> Path:
-    """Check that ``path`` can be written, before the work starts.
+    """Check that ``path`` can be written before doing the work.
 
     Returns:
-        The file that a symbolic link leads to, else the path itself, with ``~`` expanded.
+        The path with ``~`` expanded and a symbolic link resolved.
 
     Raises:
-        FileExistsError: If it exists and ``overwrite`` is false, or is a folder or a symbolic link
-            that leads back to itself.
-        PermissionError: If it lies under a file or a folder that cannot be written.
+        FileExistsError: If the path exists and ``overwrite`` is false, or if it is a folder or a
+            symbolic link to itself.
+        PermissionError: If the parent folder is not writable or is a file.
     """
     path = Path(path).expanduser()
     if path.is_dir():
         raise FileExistsError(f'{path} is a folder; name a file in it')
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     if target.is_symlink():
-        raise FileExistsError(f'{path} is a symbolic link that leads back to itself; remove it')
+        raise FileExistsError(f'{path} is a symbolic link to itself; remove it')
     if target.exists() and not overwrite:
-        raise FileExistsError(f'{path} exists and is kept; name another target or pass --overwrite')
+        raise FileExistsError(f'{path} exists; name another target or pass --overwrite')
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise PermissionError(f'cannot write {path}: {folder} is not a folder this user may write to')
@@ -185,10 +184,10 @@ def check_target(path: Union[str, Path], overwrite: bool = False) -> Path:
 def write_weights(
     state_dict: Dict[str, torch.Tensor], meta: Dict[str, Any], path: Union[str, Path], overwrite: bool = False
 ) -> None:
-    """Save plain tensors and what they are, as safetensors or as ``torch.save`` does, by the suffix.
+    """Save tensors and their metadata as safetensors or with ``torch.save``, depending on the suffix.
 
-    In a safetensors file the values of ``meta`` are JSON, and tensors that share their memory become
-    separate copies, since the format knows no sharing. Raises as ``write_checkpoint`` does.
+    In a safetensors file the values of ``meta`` are stored as JSON. Tensors that share memory are
+    copied, because the format does not support sharing. Raises the errors of ``write_checkpoint``.
     """
     plain = {key: _own_storage(value) for key, value in state_dict.items()}
     if Path(path).suffix == SAFETENSORS:
@@ -200,10 +199,10 @@ def write_weights(
 
 
 def write_checkpoint(checkpoint: Any, path: Union[str, Path], overwrite: bool = False) -> None:
-    """Save a checkpoint: whole under its name, or not at all.
+    """Save a checkpoint atomically.
 
-    A symbolic link stays, and the file that it leads to is replaced or made. Another hard link to
-    a replaced file keeps the old content.
+    If ``path`` is a symbolic link, the file that it points to is created or replaced. Other hard
+    links to a replaced file keep the old content.
 
     Raises:
         FileExistsError: If the target exists and ``overwrite`` is false.
@@ -228,10 +227,10 @@ def _write(path: Union[str, Path], overwrite: bool, save: Callable[[IO[bytes]], 
             save(file)
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(partial, 0o666 & ~umask)  # mkstemp's 0600 would surprise whoever shares the file
+        os.chmod(partial, 0o666 & ~umask)  # mkstemp creates files that only their owner can read
         os.replace(partial, path)
     except BaseException as error:
         os.unlink(partial)
-        if isinstance(error, (RuntimeError, SafetensorError)):  # their words for a full disk
+        if isinstance(error, (RuntimeError, SafetensorError)):  # raised when the disk is full
             raise OSError(f'cannot write {path}: {error}') from None
         raise

@@ -1,8 +1,8 @@
-"""Makes mmengine load local checkpoints as the rest of the package does, wherever it loads one.
+"""Make mmengine load local checkpoints in the same way as the rest of the package.
 
-``Runner``, ``init_cfg=dict(type='Pretrained')`` and ``mmdet.apis.init_detector`` all go through
-``CheckpointLoader``; its scheme for local paths becomes ``load_from_local``. Remote paths stay
-mmengine's.
+``Runner``, ``init_cfg=dict(type='Pretrained')`` and ``mmdet.apis.init_detector`` all use mmengine's
+``CheckpointLoader``. ``register_loading`` replaces its loader of local paths by ``load_from_local``. The
+loaders of remote paths are unchanged.
 """
 
 import re
@@ -24,9 +24,10 @@ from .starting_point import require_backbone, require_start
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Dict[str, Any]:
-    """Read a local checkpoint for mmengine: its weights under ``state_dict``, the other entries kept.
+    """Read a local checkpoint for mmengine, with its weights under ``state_dict``.
 
-    The tensors stay on the CPU, from where mmengine's loading copies them to the model's device.
+    Other entries are kept. ``map_location`` is ignored: the tensors stay on the CPU, and mmengine copies
+    them to the model's device.
     """
     checkpoint = read_checkpoint(filename)
     with prefix_errors(filename):
@@ -34,70 +35,70 @@ def load_from_local(filename: str, map_location: Any = None) -> Dict[str, Any]:
 
 
 def for_mmengine(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
-    """Put the weights of a checkpoint where mmengine looks for them.
+    """Move the weights of a checkpoint to ``state_dict``, where mmengine expects them.
 
     Raises:
-        ValueError: If there are none, or it is not clear which are meant.
+        ValueError: If there are no weights, or it is unclear which to use.
     """
     found = find_weights(checkpoint)
     renamed = any(plain != name for plain, name in found.names.items())
     if found.container == 'state_dict' and not renamed and not found.counters:
-        return checkpoint  # as it is, with the versions that modules have saved
+        return checkpoint  # unchanged, because a copy would lose the version numbers of modules
     state_dict = OrderedDict((*found.tensors.items(), *found.extra.items()))
     ready = {**found.other_entries, 'state_dict': state_dict}
     averaged = found.other_entries.get('ema_state_dict')
-    if isinstance(averaged, dict):  # which mmengine's EMAHook swaps with the others, name by name
+    if isinstance(averaged, dict):  # EMAHook swaps these with `state_dict` by name
         plain = {f'module.{name}': f'module.{new}' for new, name in found.names.items()}
         ready['ema_state_dict'] = {plain.get(name, name): value for name, value in averaged.items()}
     return ready
 
 
 def is_remote(path: str) -> bool:
-    """Whether mmengine fetches a checkpoint from elsewhere (``https://``, ``torchvision://``, ...)."""
+    """Whether mmengine downloads the checkpoint (``https://``, ``torchvision://``, ...)."""
     return CheckpointLoader._get_checkpoint_loader(str(path)) is not load_from_local
 
 
-def below(tensors: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
-    """The tensors below a prefix, under the names after it.
+def select_prefix(tensors: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
+    """Select the tensors with a prefix and remove it from their names.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If no name starts with the prefix.
     """
     asked = prefix.rstrip('.') + '.'
     for start in (asked, re.sub(r'^((module|_orig_mod|model)\.)+', '', asked)):
         part = {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
         if part:
             return part
-    raise ValueError(f'no tensor begins with prefix={prefix!r}; the names start like {sorted(tensors)[:3]}')
+    raise ValueError(f'no tensor begins with prefix={prefix!r}; the names are like {sorted(tensors)[:3]}')
 
 
 @WEIGHT_INITIALIZERS.register_module(name='Pretrained', force=True)
 class VerifiedPretrained(PretrainedInit):
-    """mmengine's ``init_cfg=dict(type='Pretrained')``, which says how many tensors took effect."""
+    """Replace mmengine's ``init_cfg=dict(type='Pretrained')`` and log how many tensors took effect."""
 
     def __call__(self, module: nn.Module) -> None:
         """Load the checkpoint into ``module``.
 
         Raises:
-            LoadedWeightsError: If nothing of it fits, or only a part of the backbone of a detector or
-                of one of our backbones, or it is of another network.
+            LoadedWeightsError: If no tensor fits, if the checkpoint fills a backbone only partly (alone
+                or in a detector), or if it belongs to another network.
         """
         print_log(f'load {self.prefix or "model"} from: {self.checkpoint}', logger='current')
         checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location, logger='current')
         with prefix_errors(self.checkpoint):
             tensors = for_mmengine(checkpoint)['state_dict']
             if self.prefix is not None:
-                tensors = below(tensors, self.prefix)
+                tensors = select_prefix(tensors, self.prefix)
             tensors = rename_for(module, tensors)
             effect = predict(module, tensors)
             load_state_dict(module, tensors, strict=False, logger='current')
         if effect is None:
-            print_log(f'What {self.checkpoint} filled was not verified.', 'current', level=30)
+            print_log(f'Could not verify which tensors {self.checkpoint} filled.', 'current', level=30)
         else:
             name = type(module).__name__
             if not effect.num_loaded:
                 raise LoadedWeightsError(
-                    f'{self.checkpoint} fills none of the {effect.size} tensors of {name}; its names start '
+                    f'{self.checkpoint} fills none of the {effect.size} tensors of {name}; its names are '
                     f'like {sorted(tensors)[:3]}. Name the part to load with '
                     "init_cfg=dict(..., prefix='backbone.')"
                 )
@@ -113,5 +114,5 @@ class VerifiedPretrained(PretrainedInit):
 
 
 def register_loading() -> None:
-    """Give mmengine this way of loading local files. Calling it again changes nothing."""
+    """Make mmengine load local files with ``load_from_local``. May be called repeatedly."""
     CheckpointLoader.register_scheme('', load_from_local, force=True)

@@ -1,4 +1,4 @@
-"""Rename tensors by ordered patterns; two tensors never get the same name."""
+"""Rename tensors, by ordered patterns or by removing the prefixes of wrappers."""
 
 import re
 from typing import Dict, Iterable, Mapping
@@ -13,7 +13,7 @@ def rename(names: Iterable[str], table: Table) -> Dict[str, str]:
         Old name to new name.
 
     Raises:
-        ValueError: If two names become one.
+        ValueError: If two names become the same.
     """
     result = {}
     for name in names:
@@ -25,11 +25,35 @@ def rename(names: Iterable[str], table: Table) -> Dict[str, str]:
     return result
 
 
-def refuse_collisions(renamed: Mapping[str, str]) -> None:
-    """Raise an error if two old names have the same new name.
+def plain_names(names: Iterable[str], strip_model: bool = True) -> Dict[str, str]:
+    """Remove wrapper prefixes from tensor names.
+
+    Args:
+        names: Names of tensors.
+        strip_model: Whether to remove ``model.`` too if all names start with it.
+
+    Returns:
+        Old name to new name.
 
     Raises:
-        ValueError: If they have, with the three names.
+        ValueError: If two names become the same.
+    """
+    plain = {name: re.sub(r'(?:^|(?<=\.))_orig_mod\.', '', name) for name in names}
+    before = None
+    while plain != before:
+        before = plain
+        plain = {name: re.sub(r'^(module\.)+', '', new) for name, new in plain.items()}
+        if strip_model and all(re.match(r'model\..', new) for new in plain.values()):
+            plain = {name: new[len('model.') :] for name, new in plain.items()}
+    refuse_collisions(plain)
+    return plain
+
+
+def refuse_collisions(renamed: Mapping[str, str]) -> None:
+    """Refuse a renaming that gives two tensors the same name.
+
+    Raises:
+        ValueError: If two old names have the same new name; the message contains all three.
     """
     taken: Dict[str, str] = {}
     for name, new in renamed.items():

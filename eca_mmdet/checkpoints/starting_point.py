@@ -4,7 +4,7 @@ import re
 
 from ..backbones.family import is_plain_layer, split_block_name
 from .detector_conversion import recognise_detector
-from .effect import COUNTER, Effect, LoadedWeightsError, groups
+from .effect import COUNTER, Effect, LoadedWeightsError, group_names
 from .find_weights import Found
 from .formats import recognise
 
@@ -57,7 +57,7 @@ def require_start(effect: Effect, path: object) -> str:
     initial = [name for name in effect.initial if COUNTER not in name]
     if not initial:
         return ''
-    parts = ', '.join(groups(initial, [*effect.expected, *effect.initial]))
+    parts = ', '.join(group_names(initial, [*effect.expected, *effect.initial]))
     shapes = (
         f' (of another shape: {"; ".join(effect.shape_mismatches[:3])})' if effect.shape_mismatches else ''
     )

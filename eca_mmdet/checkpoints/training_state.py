@@ -1,4 +1,4 @@
-"""The few classes beside tensors and plain data that reading a checkpoint may build."""
+"""Allow the classes that mmengine's training state needs when a checkpoint is read."""
 
 import pickle
 from typing import Any
@@ -9,7 +9,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 
 
 def history_statistic(owner: Any, name: str) -> Any:
-    """The one use of ``getattr`` in mmengine's checkpoints: a statistic of ``HistoryBuffer``.
+    """Return a statistic of ``HistoryBuffer``, the only use of ``getattr`` in mmengine's checkpoints.
 
     Raises:
         pickle.UnpicklingError: For any other object or name.
@@ -19,14 +19,14 @@ def history_statistic(owner: Any, name: str) -> Any:
     raise pickle.UnpicklingError(f'GLOBAL getattr is refused for {owner!r}, {name!r}')
 
 
-# What a checkpoint of mmengine 0.10 holds beside tensors and plain data: its loss history, of
-# numpy arrays and of the names of its statistics. None of these runs what a file chooses. Without
-# them torch >= 2.6 refuses to resume (torch.load's default became weights_only=True).
+# mmengine 0.10 saves its loss history, which holds numpy arrays and names of statistics. None of these
+# classes executes code from a file. Without them torch >= 2.6 refuses to resume, because the default of
+# torch.load is weights_only=True.
 _RECONSTRUCT, _SCALAR = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
 TRAINING_STATE = [
     HistoryBuffer,
     (history_statistic, 'builtins.getattr'),
-    # numpy 2 renamed the module; files of both may be read by either
+    # numpy 2 renamed the module; each version must read the files of the other
     *[(_RECONSTRUCT, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')],
     *[(_SCALAR, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')],
     np.ndarray,
@@ -36,5 +36,5 @@ TRAINING_STATE = [
 
 
 def allow_training_state() -> None:
-    """Let ``torch.load`` read mmengine's training state safely, for this process."""
+    """Allow ``torch.load`` to read mmengine's training state in this process."""
     torch.serialization.add_safe_globals(TRAINING_STATE)

@@ -10,7 +10,7 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from eca_mmdet.apis import add_weights_hooks, check_fits, check_run, load_config
-from eca_mmdet.checkpoints.effect import groups
+from eca_mmdet.checkpoints.effect import group_names
 
 CONFIG = 'eca_mmdet::mask_rcnn_ecanet18_fpn_shapes.py'
 
@@ -177,5 +177,5 @@ def test_hooks__are_added_unless_the_config_has_them():
 
 def test_groups__name_the_largest_parts():
     names = ['neck.a.w', 'neck.b.w', 'head.fc.w', 'head.fc.b', 'head.cls.w', 'head.cls.b']
-    assert groups(['neck.a.w', 'neck.b.w'], names) == ['neck (2)']
-    assert groups(['head.fc.w', 'head.fc.b', 'head.cls.w'], names) == ['head.fc (2)', 'head.cls.w']
+    assert group_names(['neck.a.w', 'neck.b.w'], names) == ['neck (2)']
+    assert group_names(['head.fc.w', 'head.fc.b', 'head.cls.w'], names) == ['head.fc (2)', 'head.cls.w']
