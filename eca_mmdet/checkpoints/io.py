@@ -73,7 +73,7 @@ def read_checkpoint(path: Union[str, Path], mmap: bool = False) -> Any:
         if refused:
             raise ValueError(
                 f'{path} holds objects that only code from the file could build. Loading them is refused: '
-                f"{refused[0].strip()[:160]}. If you trust the file, save only its tensors with "
+                f'{refused[0].strip()[:160]}. If you trust the file, save only its tensors with '
                 "torch.save({'state_dict': ...}, NEW)"
             ) from None
         raise ValueError(_not_a_checkpoint(path)) from None
@@ -111,7 +111,7 @@ def _read_safetensors(path: Path) -> Dict[str, Any]:
             kind = known_kind(file.read(512))
         raise ValueError(
             f'{path} ({path.stat().st_size:,} bytes) is not a safetensors file, or a truncated one '
-            f'({str(error)[:160]}); ' + (f'it is {kind}' if kind else 'download it again')
+            f'({str(error)[:160]}); ' + (f'it is {kind}' if kind else 'download the checkpoint again')
         ) from None
 
 
