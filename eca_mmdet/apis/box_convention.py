@@ -1,4 +1,4 @@
-"""Compares the box convention of a config, that of mmdet 1.x or of later versions, with a checkpoint's."""
+"""Check that a config and a checkpoint use the same box convention, of mmdet 1.x or of later versions."""
 
 from typing import Any, Mapping, Optional
 
@@ -6,14 +6,14 @@ from mmengine.config import Config
 
 
 def check_box_convention(cfg: Config, meta: Any, path: object) -> None:
-    """Refuse a checkpoint whose boxes are coded in another way than the config decodes them.
+    """Refuse a checkpoint that was trained with another box convention than that of the config.
 
-    mmdet 1.x counted the last pixel of a box (``legacy.py``). Names and shapes of the tensors are the
-    same, so that only AP would show it.
+    In mmdet 1.x a box includes its last pixel (``legacy.py``). The names and shapes of the tensors are
+    the same, so a mismatch would only lower AP.
 
     Args:
         cfg: The config of a run.
-        meta: What the checkpoint says about itself. One that says nothing is not checked.
+        meta: The metadata of the checkpoint. Without metadata, nothing is checked.
         path: The checkpoint, for the message.
 
     Raises:
@@ -26,13 +26,13 @@ def check_box_convention(cfg: Config, meta: Any, path: object) -> None:
     theirs, ours = versions if trained else versions[::-1]
     remedy = 'a config of configs/legacy' if trained else 'a config outside configs/legacy'
     raise ValueError(
-        f'{path} was trained with the boxes of {theirs}, and the config decodes those of {ours}: results '
+        f'{path} was trained with the boxes of {theirs}, but the config uses those of {ours}. Results '
         f'would be off by a pixel. Use {remedy}'
     )
 
 
 def _is_legacy(meta: Mapping[str, Any]) -> Optional[bool]:
-    """Whether a checkpoint is of mmdet 1.x or of a config with its boxes; ``None`` if it does not say."""
+    """Whether a checkpoint was trained with the boxes of mmdet 1.x; ``None`` if it is unknown."""
     converted, version = meta.get('detector'), str(meta.get('mmdet_version', ''))
     if isinstance(converted, Mapping):
         return str(converted.get('config')).startswith('legacy/')

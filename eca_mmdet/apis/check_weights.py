@@ -1,4 +1,4 @@
-"""Checks of the weights that a run starts from, before anything slow is built."""
+"""Check the weights that a run starts from before building anything slow."""
 
 import logging
 from pathlib import Path
@@ -28,7 +28,7 @@ ECA_WEIGHTS_HELP = (
     '      {tool} DOWNLOADED {path}\n'
 )
 OTHER_WEIGHTS_HELP = (
-    '  it should hold a ResNet with this attention, trained on ImageNet, under the names of this backbone\n'
+    '  it should hold a ResNet with this attention, trained on ImageNet, with the names of this backbone\n'
     '  to start from a plain ResNet instead, the attention untrained:\n'
     '      --cfg-options {key}.init_cfg.checkpoint=torchvision://resnet{depth} {key}.frozen_stages=0\n'
 )
@@ -37,13 +37,12 @@ FROM_SCRATCH_HELP = (
     '      --cfg-options {key}.init_cfg=None {key}.frozen_stages=-1 {key}.norm_eval=False'
 )
 
-
 HOOKS = ('SafeResumeHook', 'LoadedWeightsHook')
-"""Hooks that a run needs to load checkpoints safely and to verify what they filled."""
+"""Hooks that load checkpoints safely and verify which tensors they filled."""
 
 
 def add_weights_hooks(cfg: Config) -> None:
-    """Add the hooks of ``HOOKS`` that a config does not list."""
+    """Add the ``HOOKS`` that a config does not list."""
     hooks = list(cfg.get('custom_hooks') or [])
     listed = {type_name(hook.get('type')) for hook in hooks if isinstance(hook, dict)}
     cfg.custom_hooks = [*hooks, *(dict(type=name) for name in HOOKS if name not in listed)]
@@ -73,47 +72,46 @@ def check_weights(cfg: Config, mode: str) -> None:
 
 
 def check_fits(cfg: Config, path: str) -> Dict[str, Any]:
-    """Check that a checkpoint holds every tensor of a config's model, in shape and finite.
+    """Check that a checkpoint fills a config's whole model with finite values.
 
-    mmengine loads non-strictly and evaluates what is missing with random weights.
+    mmengine loads non-strictly: a missing tensor keeps its random value.
 
     Args:
-        cfg: The config; its model is built without memory or initialisation.
-        path: Checkpoint file of the whole detector. A remote one is verified only after loading.
+        cfg: The config. Its model is built on the meta device.
+        path: The checkpoint of a whole detector. A remote checkpoint is not checked before loading.
 
     Returns:
-        What the checkpoint holds besides its weights; empty for a remote one.
+        The entries of the checkpoint other than its weights; empty if it is remote.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a checkpoint, or a tensor is missing, of another shape, or
-            not finite.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not a checkpoint, or if a tensor is missing, of another shape or not finite.
     """
     if is_remote(path):
-        _say_not_checked(path, 'it is not on this machine')
+        _warn_not_checked(path, 'it is not on this machine')
         return {}
     with prefix_errors(path):
         found = find_weights(read_checkpoint(path))
-        effect = _effect(cfg, found.tensors, path)
+        effect = _predict_effect(cfg, found.tensors, path)
         if effect:
             require_whole(effect, path)
     return dict(found.other_entries)
 
 
 def _check_start(cfg: Config, path: str) -> None:
-    """What a training that starts from a file needs of it."""
+    """Check a checkpoint that training starts from."""
     if is_remote(path):
-        _say_not_checked(path, 'it is not on this machine')
+        _warn_not_checked(path, 'it is not on this machine')
         return
     with prefix_errors(path):
-        effect = _effect(cfg, find_weights(read_checkpoint(path)).tensors, path)
+        effect = _predict_effect(cfg, find_weights(read_checkpoint(path)).tensors, path)
         initial = require_start(effect, path) if effect else ''
     if initial:
         print_log(initial, level=logging.WARNING)
 
 
 def _check_resume(cfg: Config) -> None:
-    """A checkpoint to resume must fit the config as a whole."""
+    """Check that a checkpoint to resume fits the whole model and has the training state."""
     path = cfg.get('load_from')
     if not path:
         pointer = Path(cfg.work_dir, 'last_checkpoint')
@@ -134,26 +132,26 @@ def _check_resume(cfg: Config) -> None:
     check_box_convention(cfg, entries.get('meta'), path)
 
 
-def _effect(cfg: Config, tensors: Mapping[str, Tensor], path: str) -> Optional[Effect]:
-    """What loading these tensors does to the config's model; ``None`` where it cannot be told."""
+def _predict_effect(cfg: Config, tensors: Mapping[str, Tensor], path: str) -> Optional[Effect]:
+    """Predict the effect of loading tensors into a config's model; ``None`` if that is not possible."""
     require_finite(tensors)
-    model = _build_without_memory(cfg.model, cfg.get('default_scope') or 'mmdet')
+    model = _try_build_on_meta(cfg.model, cfg.get('default_scope') or 'mmdet')
     effect = predict(model, tensors) if model else None
     if effect is None:
-        _say_not_checked(path, 'the model cannot be built without memory')
+        _warn_not_checked(path, 'the model cannot be built on the meta device')
     return effect
 
 
-def _build_without_memory(node: dict, scope: str) -> Optional[nn.Module]:
+def _try_build_on_meta(node: dict, scope: str) -> Optional[nn.Module]:
     try:
         return build_on_meta(node, scope)
     except (NotImplementedError, RuntimeError):
         return None
 
 
-def _say_not_checked(path: str, reason: str) -> None:
+def _warn_not_checked(path: str, reason: str) -> None:
     print_log(
-        f'{path} was not checked before the start ({reason}); what it fills is verified after loading.',
+        f'{path} was not checked before the start ({reason}). It is verified after loading.',
         level=logging.WARNING,
     )
 
@@ -162,11 +160,11 @@ def _is_file(path: str) -> bool:
     return Path(path).expanduser().is_file()
 
 
-def _pretrained(node: Any, key: str) -> Iterator[tuple]:
-    """Every part that starts from a checkpoint: its key, its config, the ``Pretrained`` config."""
+def _find_pretrained(node: Any, key: str) -> Iterator[tuple]:
+    """Find every part with a pretrained checkpoint: its key, its config and the ``Pretrained`` config."""
     if isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
-            yield from _pretrained(value, f'{key}.{index}')
+            yield from _find_pretrained(value, f'{key}.{index}')
     if not isinstance(node, dict):
         return
     init = node.get('init_cfg')
@@ -175,12 +173,12 @@ def _pretrained(node: Any, key: str) -> Iterator[tuple]:
             yield key, node, entry
     for name, value in node.items():
         if name != 'init_cfg':
-            yield from _pretrained(value, f'{key}.{name}')
+            yield from _find_pretrained(value, f'{key}.{name}')
 
 
 def _check_pretrained(cfg: Config) -> None:
     resumes = cfg.get('resume') and (cfg.get('load_from') or Path(cfg.work_dir, 'last_checkpoint').is_file())
-    for key, node, init in list(_pretrained(cfg.model, 'model')):
+    for key, node, init in list(_find_pretrained(cfg.model, 'model')):
         path = init['checkpoint']
         if resumes:
             node['init_cfg'] = None  # the resumed checkpoint holds these weights
@@ -203,14 +201,14 @@ def _check_pretrained(cfg: Config) -> None:
     ):
         print_log(
             f'The backbone has no pretrained weights and frozen_stages={backbone["frozen_stages"]}: these '
-            'stages stay random. For training from scratch add model.backbone.frozen_stages=-1 '
+            'stages stay random. To train from scratch, add model.backbone.frozen_stages=-1 '
             'model.backbone.norm_eval=False.',
             level=logging.WARNING,
         )
 
 
 def _is_ours(node: dict) -> bool:
-    """Whether a part of a config is a backbone that checks its weights."""
+    """Whether a part of a config is a backbone of this package."""
     kind = node.get('type')
     kind = MODELS.get(kind) if isinstance(kind, str) else kind
     return isinstance(kind, type) and issubclass(kind, CheckedWeights)
@@ -222,7 +220,7 @@ def _weights_help(backbone: dict) -> str:
 
 
 def _check_backbone_file(backbone: dict, init: dict) -> None:
-    """What loading would refuse, before the data is read."""
+    """Refuse a checkpoint of a backbone that loading would refuse later."""
     path, prefix = init['checkpoint'], init.get('prefix')
     with prefix_errors(path):
         tensors = find_weights(read_checkpoint(path)).tensors

@@ -1,4 +1,4 @@
-"""Compares the classes of a config with those that a checkpoint was trained on."""
+"""Check that a dataset numbers its classes in the same order as a checkpoint."""
 
 import logging
 from typing import Any, Mapping, Optional, Tuple
@@ -6,19 +6,19 @@ from typing import Any, Mapping, Optional, Tuple
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ..datasets.dataset_checks import dataset_class, find_datasets
+from ..datasets.config_datasets import dataset_class, find_datasets
 
 
 def check_class_order(cfg: Config, split: str, meta: Any, path: object) -> None:
-    """Refuse a data set that numbers the classes of a checkpoint in another order.
+    """Refuse a dataset that has the classes of a checkpoint in another order.
 
-    A detector predicts numbers. With the same classes in another order every name would belong to
-    another class, and nothing else would show it.
+    A detector predicts class indices. If the order differs, its predictions get wrong class names
+    without any error.
 
     Args:
         cfg: The config of a run.
-        split: ``'train'`` or ``'test'``: whose data sets are compared.
-        meta: What the checkpoint says about itself. One without classes is not checked.
+        split: ``'train'`` or ``'test'``: the split of the datasets to compare.
+        meta: The metadata of the checkpoint. Without classes in it, nothing is checked.
         path: The checkpoint, for the message.
 
     Raises:
@@ -29,20 +29,19 @@ def check_class_order(cfg: Config, split: str, meta: Any, path: object) -> None:
     if trained is None:
         return
     for key, node in find_datasets(cfg[f'{split}_dataloader'].dataset, f'{split}_dataloader.dataset'):
-        kind = dataset_class(node, key)
-        load = getattr(kind, '_load_metainfo', None)
+        load = getattr(dataset_class(node, key), '_load_metainfo', None)
         classes = _names(load(node.get('metainfo')) if load else {})
         if classes is None or classes == trained:
             continue
         if sorted(classes) == sorted(trained):
             raise ValueError(
-                f'{path} was trained on the classes {_shown(trained)}, {key} has them in another order: '
-                f'{_shown(classes)}, so that names would belong to other classes. Use annotation files with '
-                f'the categories in the order of the checkpoint, and metainfo=dict(classes=...) likewise'
+                f'{path} was trained on the classes {_join(trained)}, {key} has them in another order: '
+                f'{_join(classes)}. Predictions would get wrong class names. Use the order of the checkpoint '
+                'for the categories in the annotation files and for metainfo=dict(classes=...)'
             )
         print_log(
-            f'{path} was trained on the classes {_shown(trained)}, {key} has {_shown(classes)}: '
-            'results are right only where both mean the same.',
+            f'{path} was trained on the classes {_join(trained)}, {key} has {_join(classes)}. '
+            'Results are only correct for classes that mean the same in both.',
             level=logging.WARNING,
         )
 
@@ -54,5 +53,5 @@ def _names(meta: Mapping[str, Any]) -> Optional[Tuple[str, ...]]:
     return tuple(classes)
 
 
-def _shown(names: Tuple[str, ...]) -> str:
+def _join(names: Tuple[str, ...]) -> str:
     return f'{", ".join(names[:5])}{", ..." if len(names) > 5 else ""}'

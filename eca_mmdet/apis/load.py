@@ -1,4 +1,4 @@
-"""Load checkpoints in one line."""
+"""Load a backbone from a checkpoint."""
 
 from pathlib import Path
 from typing import Optional, Union
@@ -18,13 +18,13 @@ def load_backbone(
 ) -> nn.Module:
     """Build the backbone that a checkpoint holds and load it strictly.
 
-    The network is read from the names and shapes of the tensors: what a file says about itself,
-    which could be anything, is not used.
+    The architecture is derived from the names and shapes of the tensors. The metadata of the file is not
+    trusted.
 
     Args:
-        path: A file of ``tools/convert_weights.py``, or one that it converts.
-        source: The format, if it cannot be recognised: a choice of the tool's ``--source``.
-        weights: The entry that holds the weights, such as ``'model_ema'``, where there are several.
+        path: A file that ``tools/convert_weights.py`` wrote or can convert.
+        source: The source format (``--source`` of the tool), if it cannot be recognised.
+        weights: The container to use, such as ``'model_ema'``, if there are several.
         **options: Further arguments of the backbone, such as ``out_indices``,
             ``frozen_stages`` or ``with_cp``.
 
@@ -32,20 +32,20 @@ def load_backbone(
         The backbone in evaluation mode, on the CPU.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a checkpoint of a known format, whole and of fitting shapes.
-        RuntimeError: If ``options`` ask for a network of other sizes.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not a complete checkpoint of a known format.
+        RuntimeError: If the tensors do not fit the network that ``options`` define.
     """
     with prefix_errors(path):
         conversion = convert(read_checkpoint(path, mmap=True), source, weights=weights)
         if conversion.detector:
             raise ValueError(
-                'it is a whole detector, not a backbone: load it with eca_mmdet.load_detector, or its '
+                'it is a whole detector, not a backbone. Load it with eca_mmdet.load_detector, or load its '
                 f'backbone alone with source={BACKBONE_OF_DETECTOR!r}'
             )
-    started = [name for name in conversion.added if COUNTER not in name]
-    if started:
-        print_log(f'{path} has no ECA weights: these {len(started)} start from their initial value', level=30)
+    initial = [name for name in conversion.added if COUNTER not in name]
+    if initial:
+        print_log(f'{path} has no ECA weights: {len(initial)} tensors keep their initial values', level=30)
     backbone = MODELS.build({**conversion.backbone, **options})
     backbone.load_state_dict(conversion.state_dict, strict=True)
     return backbone.eval()

@@ -1,4 +1,4 @@
-"""Load converted detectors in one line."""
+"""Load a whole detector from a checkpoint."""
 
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
@@ -16,7 +16,7 @@ from ..checkpoints.detector_conversion import VERSIONS
 from ..checkpoints.find_weights import Found, find_weights, require_finite
 from ..checkpoints.io import prefix_errors, read_checkpoint
 
-# A file may choose these and nothing else, and each only among known values.
+# The only settings that a file may choose, each among known values.
 _SETTINGS = {'config', 'eca_kernel_sizes', 'num_classes'}
 
 
@@ -26,29 +26,29 @@ def load_detector(
     source: Optional[str] = None,
     weights: Optional[str] = None,
 ) -> nn.Module:
-    """Build the detector that a file holds and load it strictly.
+    """Build the detector that a checkpoint holds and load it strictly.
 
-    Its config is this project's for its kind and depth; what was trained with a config of your
-    own loads by that one, with ``mmdet.apis.init_detector``.
+    The config is the one of this project for the detector's type and depth. For a detector trained with
+    your own config, use ``mmdet.apis.init_detector`` with that config.
 
     Args:
-        path: A file that ``tools/convert_weights.py`` wrote of a whole detector, or one that it converts.
-        device: Where the detector shall run.
-        source: The mmdet version of a file that is not converted and does not say it:
-            a choice of the tool's ``--source``, such as ``'detector-1.x'``.
-        weights: The entry that holds the weights, such as ``'model_ema'``, where there are several.
+        path: A whole detector that ``tools/convert_weights.py`` wrote or can convert.
+        device: The device to move the detector to.
+        source: The source format (``--source`` of the tool), such as ``'detector-1.x'``, if an original
+            file does not say its version of mmdet.
+        weights: The container to use, such as ``'model_ema'``, if there are several.
 
     Returns:
-        The detector in evaluation mode, as ``mmdet.apis.init_detector`` returns it: with
-        ``cfg`` and ``dataset_meta``, for ``mmdet.apis.inference_detector``.
+        The detector in evaluation mode. Like the result of ``mmdet.apis.init_detector``, it has the
+        attributes ``cfg`` and ``dataset_meta`` that ``mmdet.apis.inference_detector`` needs.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no whole detector with ECA, or is damaged.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not a whole detector with ECA, or is damaged.
         RuntimeError: If a tensor of a converted file is missing, unexpected or of another shape.
     """
     with prefix_errors(path):
-        state_dict, meta = _described(find_weights(read_checkpoint(path), weights), source)
+        state_dict, meta = _read_or_convert(find_weights(read_checkpoint(path), weights), source)
         described = meta['detector']
         cfg = detector_config(described['config'], described['eca_kernel_sizes'], described['num_classes'])
         dataset_meta = _dataset_meta(meta, described['num_classes'])
@@ -59,25 +59,25 @@ def load_detector(
     return detector.to(device).eval()
 
 
-def _described(found: Found, source: Optional[str]) -> Tuple[Dict[str, Tensor], Mapping[str, Any]]:
-    """The tensors under mmdet 3.x's names and what the converter writes beside them."""
+def _read_or_convert(found: Found, source: Optional[str]) -> Tuple[Dict[str, Tensor], Mapping[str, Any]]:
+    """Return the tensors with the names of mmdet 3.x, and the metadata of a converted file."""
     meta = found.meta
     if 'detector' in meta:
         require_finite(found.tensors)
         if not isinstance(meta['detector'], dict) or set(meta['detector']) != _SETTINGS:
-            raise ValueError('it does not say which detector it holds; convert the original file again')
+            raise ValueError('its metadata does not describe the detector; convert the original file again')
         return found.tensors, meta
     allowed = [f'detector-{version}' for version in VERSIONS]
     if source is not None and source not in allowed:
         raise ValueError(f'source={source!r}: allowed are {", ".join(allowed)}')
     if not recognise_detector(found.tensors):
-        raise ValueError('it is not a whole detector; eca_mmdet.load_backbone loads backbones')
+        raise ValueError('it is not a whole detector. Load a backbone with eca_mmdet.load_backbone')
     conversion = convert(found, source)
     return conversion.state_dict, described_model(conversion)
 
 
 def _dataset_meta(meta: Mapping[str, Any], num_classes: int) -> Dict[str, Any]:
-    """Class names and colours; 80 classes without names are COCO's, as mmdet takes them."""
+    """Return class names and colours. Like mmdet, take 80 classes without names for those of COCO."""
     coco = get_classes('coco')
     classes: Sequence[str] = class_names(meta, num_classes)
     if not classes:

@@ -1,4 +1,4 @@
-"""The result of a conversion, and the conversion of a backbone of any family."""
+"""Convert a backbone of any family, and define the result of a conversion."""
 
 from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -16,15 +16,15 @@ from .rename import rename
 
 
 class DetectorInfo(NamedTuple):
-    """What the tensors of a whole detector say about it."""
+    """The properties of a detector that are read from its tensors and metadata."""
 
     config: str  # one of CONFIG_NAMES
     num_classes: int
-    classes: Tuple[str, ...]  # empty where the file has no names
+    classes: Tuple[str, ...]  # empty if the file has no names
 
 
 class Conversion(NamedTuple):
-    """A converted backbone or detector and what was done to get it."""
+    """A converted backbone or detector, with a record of the changes."""
 
     source: str  # the recognised format, in words
     backbone: Dict[str, Any]  # the config of the backbone
@@ -45,16 +45,16 @@ def convert_backbone(
     Args:
         family: The family of the backbone.
         source: The format of the checkpoint.
-        found: The weights of the checkpoint; they are not changed.
+        found: The weights of the checkpoint, which are not changed.
         eca_kernel_sizes: Kernel sizes of the ECA layers to add to a network without attention, in
-            any form that the backbone takes; ``None`` for those of the depth.
+            any form that the backbone accepts; ``None`` for the defaults of its depth.
 
     Returns:
-        The conversion. Its state dict loads strictly into its backbone.
+        The conversion. Its state_dict loads strictly into its backbone.
 
     Raises:
-        ValueError: If the tensors are not a whole network of this family, naming the first that are
-            missing, unexpected or of another shape.
+        ValueError: If the tensors are not a whole network of this family. The message names the first
+            that are missing, unexpected or of another shape.
     """
     require_finite(found.tensors)
     names = rename(found.tensors, source.table)
@@ -63,7 +63,7 @@ def convert_backbone(
     foreign = family.foreign_layer(state_dict)
     if foreign:
         raise ValueError(
-            f'its blocks have {foreign!r}, which belongs to no attention that converts: '
+            f'its blocks have {foreign!r}, which is none of the supported attentions: '
             f'{", ".join(family.attentions)}'
         )
     backbone = dict(type=family.name, **family.read_arguments(state_dict, eca_kernel_sizes))
@@ -88,7 +88,7 @@ def convert_backbone(
 
 
 def _initial_eca(model: nn.Module) -> Dict[str, Tensor]:
-    """Return the initial weights of the ECA layers, the same at every call."""
+    """Return the initial weights of the ECA layers, with a fixed seed."""
     layers = {name: module for name, module in model.named_modules() if isinstance(module, ECALayer)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

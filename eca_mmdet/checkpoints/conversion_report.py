@@ -1,4 +1,4 @@
-"""The report of a conversion for a terminal."""
+"""Describe a conversion for the terminal."""
 
 from pathlib import Path
 from typing import List

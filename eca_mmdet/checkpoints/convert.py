@@ -24,14 +24,13 @@ def convert_file(
 
     Args:
         src: A checkpoint of a backbone or a whole detector, ``.pth`` or ``.safetensors``.
-        dst: The file to write. Its suffix decides the kind of file: ``.safetensors`` with JSON as
-            metadata, or ``{'state_dict': ..., 'meta': ...}``.
+        dst: The file to write. With the suffix ``.safetensors`` it is a safetensors file with JSON
+            metadata, otherwise ``{'state_dict': ..., 'meta': ...}`` saved by torch.
         overwrite: Whether an existing ``dst`` may be replaced.
         source: One of ``source_names()``, or ``None`` to recognise the format.
         target: One of ``target_names()``. Detectors can only be written for mmdet.
         eca_kernel_sizes: Kernel sizes for a network without attention; ``None`` for those of its depth.
-        weights: The entry of ``src`` that holds the weights, such as ``'model_ema'``, where there
-            are several.
+        weights: The container in ``src`` to use, such as ``'model_ema'``, if there are several.
 
     Raises:
         FileNotFoundError: If ``src`` does not exist.
@@ -58,7 +57,7 @@ def convert_file(
 
 
 def described_model(conversion: Conversion) -> Dict[str, Any]:
-    """Return the metadata by which ``load_backbone`` and ``load_detector`` build the model again."""
+    """Return the metadata that describes the converted model; ``load_detector`` builds it from this."""
     detector = conversion.detector
     if detector is None:
         return dict(backbone=conversion.backbone)

@@ -37,14 +37,11 @@ def detector_config(name: str, kernel_sizes: Sequence[int], num_classes: int) ->
         ValueError: If an argument is invalid.
     """
     if name not in CONFIG_NAMES:
-        raise ValueError(
-            f'no config of {PACKAGE} for whole detectors: {name!r}; allowed are {list(CONFIG_NAMES)}'
-        )
+        allowed = ', '.join(CONFIG_NAMES)
+        raise ValueError(f'no config of {PACKAGE} for whole detectors: {name!r}; allowed are {allowed}')
     sizes_fit = isinstance(kernel_sizes, (list, tuple)) and len(kernel_sizes) == 4
     if not sizes_fit or not all(type(k) is int and 0 < k < 100 and k % 2 for k in kernel_sizes):
-        raise ValueError(
-            f'ECA kernel sizes must be one odd integer for each of 4 stages, got {kernel_sizes!r}'
-        )
+        raise ValueError(f'ECA kernel sizes must be 4 odd integers, one per stage, got {kernel_sizes!r}')
     if type(num_classes) is not int or not 0 < num_classes < 100_000:
         raise ValueError(f'the number of classes must be a positive integer, got {num_classes!r}')
     cfg = Config.fromfile(CONFIGS / name)

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import List, Optional
 
-_AGAIN = 'download it again'
+_AGAIN = 'download the checkpoint again'
 _UNPACK = 'unpack it first'
 _FIRST_BYTES = (
     (0, b'\x1f\x8b', f'compressed by gzip; {_UNPACK}'),
@@ -113,7 +113,10 @@ def _other_zip(names: List[str]) -> str:
         )
     if any(name.endswith('.data/extern_modules') for name in names):
         return 'a torch.package archive, which is a program; save the tensors of its model with torch.save'
-    return f'a zip file that torch did not write. It holds {names[:3] or "nothing"}; {_UNPACK} if one of these is a checkpoint'
+    return (
+        f'a zip file that torch did not write. It holds {names[:3] or "nothing"}; '
+        f'{_UNPACK} if one of these is a checkpoint'
+    )
 
 
 def _describe_pickle(path: Path) -> str:
@@ -137,7 +140,7 @@ def _describe_pickle(path: Path) -> str:
     if not complete:
         return f'a truncated checkpoint; {_AGAIN}'
     if value == _LEGACY:
-        return f"a truncated checkpoint, or it holds objects that torch's format before 1.6 cannot store; {_AGAIN}"
+        return f"a truncated checkpoint, or one with objects that torch's format before 1.6 lacks; {_AGAIN}"
     return (
         f'a plain pickle, not a torch checkpoint; {_AGAIN}, or save its tensors with torch.save if you '
         'trust it'

@@ -5,7 +5,7 @@ there may be counters among them. Everything that loads a checkpoint uses ``find
 ``load_backbone``, ``load_detector``, the checks before a run and mmengine (``mmengine_loading.py``).
 """
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from torch import Tensor, strided
 
@@ -74,9 +74,7 @@ def find_weights(checkpoint: Any, weights: Optional[str] = None) -> Found:
     if isinstance(checkpoint, Found):
         return checkpoint
     if not isinstance(checkpoint, dict):
-        raise ValueError(
-            f'a checkpoint is a dict of tensors, but this file holds a {type(checkpoint).__name__}'
-        )
+        raise ValueError(f'a checkpoint is a dict of tensors, this file holds a {type(checkpoint).__name__}')
     containers = _find_containers(checkpoint)
     container, entries = _choose_entry(checkpoint, containers, weights)
     counters = _find_counters(entries)
@@ -176,10 +174,8 @@ def _select_entry(checkpoint: Dict[str, Any], weights: str) -> Tuple[str, Dict[s
         name, entry = next(iter(deeper.items()))
         return f'{weights}.{name}', entry
     if deeper or not _holds_tensors(entry):
-        known = [f'{weights}.{name}' for name in deeper] or [
-            *_find_containers(checkpoint),
-            *_find_other_entries(checkpoint),
-        ]
+        known = [f'{weights}.{name}' for name in deeper]
+        known = known or [*_find_containers(checkpoint), *_find_other_entries(checkpoint)]
         place = ', '.join(known) or 'its tensors at the top'
         raise ValueError(f'weights={weights!r}: no such entry with tensors; the file has {place}')
     return weights, entry
@@ -227,7 +223,7 @@ def _require_tensors(values: Mapping[str, Any], checkpoint: Dict[str, Any]) -> N
     if wrong or not values:
         others = _find_other_entries(checkpoint)
         raise ValueError(
-            f'no state_dict found: expected tensors by name, at the top level or under {", ".join(CONTAINERS)}; '
+            f'no state_dict found: expected tensors by name, at the top or under {", ".join(CONTAINERS)}; '
             f'found {wrong[:5] or "nothing"}'
             + (f'; there are tensors under {others}: to convert one, pass --weights NAME' if others else '')
         )

@@ -1,7 +1,7 @@
-"""The table of checkpoint formats, the recognition of a format, and the conversion to another.
+"""List the checkpoint formats, recognise the format of a checkpoint, and convert it to another.
 
 A source format of a backbone is an entry of ``Family.sources``, a target format one of
-``Family.targets``. Whole detectors, and the backbone inside of one, are added here.
+``Family.targets``. This module adds whole detectors and the backbone inside a detector.
 """
 
 from functools import partial
@@ -21,18 +21,18 @@ class Format(NamedTuple):
     """An entry of the table of source formats."""
 
     name: str  # what --source calls it
-    recognise: Callable[[Found], bool]  # whether a file of no stated format is taken for it
+    recognise: Callable[[Found], bool]  # whether a file without a stated format has this one
     mismatch: Callable[[Found], str]  # why a file cannot be of this format; empty if it can
     convert: Callable[[Found, KernelSizes], Conversion]
-    is_plausible: Callable[[Found], bool] = lambda found: True  # chooses among several that recognise it
-    has_own_names: bool = False  # whether the tensors have the names of our backbone already
+    is_plausible: Callable[[Found], bool] = lambda found: True  # decides if several recognise the file
+    has_own_names: bool = False  # whether the tensors already have the names of our backbone
 
 
 def formats() -> List[Format]:
     """Return the table: the formats of all families, those of detectors, and the backbone of a detector."""
     backbones = [_backbone_format(family, source) for family in FAMILIES for source in family.sources]
     detectors = [_detector_format(version) for version in VERSIONS]
-    # Never recognised by itself: a detector is converted as a whole unless its backbone is asked for.
+    # Never recognised automatically: without --source, a detector is converted as a whole.
     inner = Format(BACKBONE_OF_DETECTOR, lambda found: False, lambda found: '', _convert_inner_backbone)
     return [*backbones, *detectors, inner]
 
@@ -60,10 +60,10 @@ def recognise(found: Found) -> Format:
         return matches[0]
     if matches:
         names = ' and '.join(dict.fromkeys(entry.name for entry in matches))
-        raise ValueError(f'not sure what this is: it has names of {names}; say which with --source')
+        raise ValueError(f'not sure what this is: the names fit {names}; choose one with --source')
     if any(name.startswith('backbone.') for name in found.tensors):
         raise ValueError(
-            'it is a whole model that does not convert, not a backbone: take its backbone alone with '
+            'it is a whole model that cannot be converted. Convert its backbone alone with '
             f'--source {BACKBONE_OF_DETECTOR} (source={BACKBONE_OF_DETECTOR!r} in Python)'
         )
     raise ValueError(
@@ -82,15 +82,15 @@ def convert(
     """Convert the weights in a checkpoint.
 
     Args:
-        checkpoint: A state dict, a dict with one under an entry, or the result of ``find_weights``.
+        checkpoint: A state_dict, a dict with one in a container, or a result of ``find_weights``.
         source: One of ``source_names()``, or ``None`` to recognise the format.
         target: One of ``target_names()``. Whole detectors can only be written for mmdet.
         eca_kernel_sizes: Kernel sizes for a network without attention; ``None`` for those of its depth.
-        weights: The entry that holds the state dict, where there are several.
+        weights: The container to use, if there are several.
 
     Returns:
-        The conversion. The state dict has the names of the target, with a classifier if both formats
-        have one.
+        The conversion. Its state_dict has the names of the target format, and includes a classifier if
+        both formats have one.
 
     Raises:
         ValueError: If the format is not recognised, the tensors do not fit it, or the target cannot
@@ -111,7 +111,7 @@ def convert(
 
 
 def _named(name: str, found: Found) -> Format:
-    """Return the variant of a format that a file has."""
+    """Return the entry with a given name that fits the file."""
     variants = [entry for entry in formats() if entry.name == name]
     matches = [entry for entry in variants if not entry.mismatch(found)]
     if len(matches) > 1:
@@ -147,11 +147,11 @@ def _detector_format(version: str) -> Format:
 
 
 def _convert_inner_backbone(found: Found, eca_kernel_sizes: KernelSizes) -> Conversion:
-    """Convert the backbone of a whole model, and drop the other parts."""
+    """Convert the backbone of a whole model and drop the other parts."""
     start = 'backbone.'
     inner = {name[len(start) :]: value for name, value in found.tensors.items() if name.startswith(start)}
     if not inner:
-        raise ValueError(f"no tensor is named 'backbone.': names start like {sorted(found.tensors)[:3]}")
+        raise ValueError(f"no name starts with 'backbone.'; the names are like {sorted(found.tensors)[:3]}")
     names = {name: found.names[start + name] for name in inner}
     backbone = found._replace(tensors=inner, names=names)
     conversion = recognise(backbone).convert(backbone, eca_kernel_sizes)
@@ -161,7 +161,7 @@ def _convert_inner_backbone(found: Found, eca_kernel_sizes: KernelSizes) -> Conv
 
 
 def _without_classifier(conversion: Conversion) -> Conversion:
-    """Report the classifier as dropped."""
+    """Drop the classifier from a conversion and report it."""
     classifier = conversion.classifier
     return conversion._replace(
         dropped=conversion.dropped + [f'{name} {tuple(value.shape)}' for name, value in classifier.items()],
@@ -178,7 +178,7 @@ def _to_target(conversion: Conversion, target: str) -> Conversion:
         raise ValueError(f'{family.name} cannot be written for {target}, only for {allowed}')
     linear = [name for name in CLASSIFIER if name in conversion.classifier]
     if len(linear) == 1:
-        raise ValueError(f'of the classifier only {linear} is there: it needs {list(CLASSIFIER)}')
+        raise ValueError(f'the classifier has only {linear}, it needs {list(CLASSIFIER)}')
     written = family.targets[target]
     written.check(conversion.backbone)
     tensors = {**conversion.state_dict, **conversion.classifier}

@@ -111,7 +111,7 @@ def _read_safetensors(path: Path) -> Dict[str, Any]:
             kind = known_kind(file.read(512))
         raise ValueError(
             f'{path} ({path.stat().st_size:,} bytes) is not a safetensors file, or a truncated one '
-            f'({str(error)[:160]}); ' + (f'it is {kind}' if kind else 'download it again')
+            f'({str(error)[:160]}); ' + (f'it is {kind}' if kind else 'download the checkpoint again')
         ) from None
 
 

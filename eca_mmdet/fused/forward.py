@@ -24,20 +24,14 @@ else:
 
 
 class FusedForward(_Base):
-    """Mixin that gives a ``ResNet`` of mmdet the fused forward pass; list it before ``ResNet`` in the bases.
+    """Mixin that gives mmdet's ``ResNet`` the fused forward pass; list it before ``ResNet`` in the bases."""
 
-    Attributes:
-        fast: Whether to use the fused forward pass.
-        channels_last: Whether to compute in channels_last and return such features. ``None`` computes so on
-            a CPU and returns contiguous features, because mmcv's operators misread other memory formats.
-        compiled: The compiled form of ``compilable_forward``, or ``None``.
-        triton: Whether Triton kernels compute the block tails on CUDA.
-    """
-
-    fast: bool = True
+    fast: bool = True  # whether to use the fused forward pass
+    # Whether to compute in channels_last and return such features. None computes so on a CPU and returns
+    # contiguous features, because mmcv's operators misread other memory formats.
     channels_last: Optional[bool] = None
-    compiled: Optional[Callable] = None
-    triton: bool = False
+    compiled: Optional[Callable] = None  # the compiled form of compilable_forward
+    triton: bool = False  # whether Triton kernels compute the block tails on CUDA
     basic_blocks: Tuple[Type[BasicBlock], ...] = recognition.BASIC_BLOCKS
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:

@@ -18,13 +18,7 @@ NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 BASIC_BLOCKS = (BasicBlock,)
 BOTTLENECKS = (Bottleneck, GroupedBottleneck)
 _HALF_DTYPES, _FULL_DTYPES = (torch.float16, torch.bfloat16), (torch.float32, torch.float64)
-_HOOKS = (
-    '_forward_hooks',
-    '_forward_pre_hooks',
-    '_backward_hooks',
-    '_backward_pre_hooks',
-    '_compiled_call_impl',
-)
+_HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
 
 class BlockParts(NamedTuple):
@@ -57,7 +51,9 @@ def is_ordinary(x: Tensor) -> bool:
 
 def is_unmodified(module: Any, *classes: Type[_T]) -> TypeGuard[_T]:
     """Whether a module is of exactly one of the classes, without hooks and patched methods."""
-    if type(module) not in classes or any(vars(module).get(name) for name in _HOOKS):
+    if type(module) not in classes or any(
+        vars(module).get(name) for name in (*_HOOKS, '_compiled_call_impl')
+    ):
         return False
     cls: type = type(module)
     return _method_names(cls).isdisjoint(vars(module))

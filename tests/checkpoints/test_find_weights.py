@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eca_mmdet.checkpoints import find_weights
-from eca_mmdet.checkpoints.find_weights import plain_names
+from eca_mmdet.checkpoints.rename import plain_names
 
 BARE = {'conv1.weight': torch.ones(2), 'layer1.0.bn1.bias': torch.zeros(3)}
 OTHER = {name: value + 1 for name, value in BARE.items()}
