@@ -34,19 +34,20 @@ class CheckedWeights(_Base):
         Raises:
             ValueError: If the weights belong to another network.
         """
-        names, family = self.state_dict(keep_vars=True), family_of(self)
-        check_kernel_sizes(names, state_dict, family, prefix)
-        check_block_layers(names, state_dict, family, prefix)
-        if not prefix and not any(key in names for key in state_dict):
+        backbone_state, family = self.state_dict(keep_vars=True), family_of(self)
+        check_kernel_sizes(backbone_state, state_dict, family, prefix)
+        check_block_layers(backbone_state, state_dict, family, prefix)
+        if not prefix and not any(key in backbone_state for key in state_dict):
             raise ValueError(
-                f'none of the {len(names)} tensors of {type(self).__name__} is in the checkpoint, whose '
-                f'first names are {sorted(state_dict)[:3]}; convert it with tools/convert_weights.py, or '
-                "select a part of it with init_cfg=dict(..., prefix='backbone.')"
+                f'none of the {len(backbone_state)} tensors of {type(self).__name__} is in the checkpoint, '
+                f'whose first names are {sorted(state_dict)[:3]}; convert it with tools/convert_weights.py, '
+                "or select a part of it with init_cfg=dict(..., prefix='backbone.')"
             )
 
     def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args) -> None:
         self.check_weights(state_dict, prefix)
-        own = self.state_dict(keep_vars=True)
-        if not any(value.is_meta for value in own.values()):  # on the meta device, loading is only a trial
-            report_new_attention(own, state_dict, family_of(self), prefix, self.frozen_stages)
+        backbone_state = self.state_dict(keep_vars=True)
+        # On the meta device, loading is only a trial.
+        if not any(value.is_meta for value in backbone_state.values()):
+            report_new_attention(backbone_state, state_dict, family_of(self), prefix, self.frozen_stages)
         super()._load_from_state_dict(state_dict, prefix, *args)

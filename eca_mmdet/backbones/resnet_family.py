@@ -146,10 +146,10 @@ def _depth(blocks: Tuple[int, ...], is_bottleneck: bool) -> int:
     return 50 if is_bottleneck else 18
 
 
-def _attention(tensors: Mapping[str, Tensor], depth: int, asked: KernelSizes) -> Dict[str, Any]:
+def _attention(tensors: Mapping[str, Tensor], depth: int, eca_kernel_sizes: KernelSizes) -> Dict[str, Any]:
     found = stage_sizes(tensors, RESNET)
     has_se = 'layer1.0.se.fc1.weight' in tensors
-    if asked is not None and (found or has_se):
+    if eca_kernel_sizes is not None and (found or has_se):
         raise ValueError(HAS_ATTENTION)
     if has_se:
         reduced, channels = _shape(tensors, 'layer1.0.se.fc1.weight')[:2]
@@ -157,7 +157,7 @@ def _attention(tensors: Mapping[str, Tensor], depth: int, asked: KernelSizes) ->
         return dict(attention=dict(type='SELayer', ratio=channels // reduced, bias=has_bias))
     if not found:
         stage_channels = [64 * 2**i * ECAResNet.arch_settings[depth][0].expansion for i in range(4)]
-        found = list(stage_kernel_sizes(asked, stage_channels, RELEASED_KERNEL_SIZES[depth]))
+        found = list(stage_kernel_sizes(eca_kernel_sizes, stage_channels, RELEASED_KERNEL_SIZES[depth]))
     return dict(eca_kernel_sizes=found)
 
 

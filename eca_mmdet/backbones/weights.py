@@ -52,12 +52,12 @@ def stage_sizes(state_dict: Mapping[str, Tensor], family: Family, prefix: str = 
 
 
 def check_kernel_sizes(
-    own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], family: Family, prefix: str = ''
+    backbone_state: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], family: Family, prefix: str = ''
 ) -> None:
     """Raise an error if ECA weights have other kernel sizes than the backbone.
 
     Args:
-        own: The state dict of the backbone.
+        backbone_state: The state_dict of the backbone.
         state_dict: The tensors to load.
         family: The family of the backbone.
         prefix: The prefix of the backbone's names in ``state_dict``.
@@ -65,23 +65,24 @@ def check_kernel_sizes(
     Raises:
         ValueError: If the sizes of a stage that has ECA in both differ.
     """
-    found, sizes = checkpoint_kernel_sizes(state_dict, family, prefix), checkpoint_kernel_sizes(own, family)
-    if any(found[stage] != sizes[stage] for stage in found.keys() & sizes.keys()):
+    loaded = checkpoint_kernel_sizes(state_dict, family, prefix)
+    built = checkpoint_kernel_sizes(backbone_state, family)
+    if any(loaded[stage] != built[stage] for stage in loaded.keys() & built.keys()):
         raise ValueError(
-            f'the checkpoint has ECA kernel sizes {_describe_sizes(found)}, this backbone was built with '
-            f'{_describe_sizes(sizes)}; set eca_kernel_sizes of the backbone to those of the checkpoint'
+            f'the checkpoint has ECA kernel sizes {_describe_sizes(loaded)}, this backbone was built with '
+            f'{_describe_sizes(built)}; set eca_kernel_sizes of the backbone to those of the checkpoint'
         )
 
 
 def check_block_layers(
-    own: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], family: Family, prefix: str = ''
+    backbone_state: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], family: Family, prefix: str = ''
 ) -> None:
     """Raise an error if blocks in the checkpoint have another attention than in the backbone.
 
     Blocks without attention in the checkpoint are accepted.
 
     Args:
-        own: The state dict of the backbone.
+        backbone_state: The state_dict of the backbone.
         state_dict: The tensors to load.
         family: The family of the backbone.
         prefix: The prefix of the backbone's names in ``state_dict``.
@@ -90,36 +91,36 @@ def check_block_layers(
         ValueError: If the attention of a block is missing in the backbone, or has other tensors or
             shapes there. Blocks that only one of the two has are ignored.
     """
-    theirs, ours = block_layers(state_dict, family, prefix), block_layers(own, family)
-    for block in sorted(theirs.keys() & ours.keys()):
-        for layer, tensors in theirs[block].items():
-            if layer not in ours[block]:
+    loaded, built = block_layers(state_dict, family, prefix), block_layers(backbone_state, family)
+    for block in sorted(loaded.keys() & built.keys()):
+        for layer, tensors in loaded[block].items():
+            if layer not in built[block]:
                 raise ValueError(
-                    f'the checkpoint has the attention {_layer_names(theirs)}, this backbone was built with '
-                    f"{_layer_names(ours)}; set the backbone's attention to that of the checkpoint, or load "
+                    f'the checkpoint has the attention {_layer_names(loaded)}, this backbone was built with '
+                    f"{_layer_names(built)}; set the backbone's attention to that of the checkpoint, or load "
                     'weights of a plain network'
                 )
-            if tensors != ours[block][layer]:
+            if tensors != built[block][layer]:
                 raise ValueError(
                     f'{layer!r} in {block} has the tensors {tensors} in the checkpoint, but '
-                    f"{ours[block][layer]} in this backbone; set the backbone's attention to that of the "
+                    f"{built[block][layer]} in this backbone; set the backbone's attention to that of the "
                     'checkpoint'
                 )
 
 
 def report_new_attention(
-    own: Mapping[str, Tensor],
+    backbone_state: Mapping[str, Tensor],
     state_dict: Mapping[str, Tensor],
     family: Family,
     prefix: str,
     frozen_stages: int,
 ) -> None:
     """Log that the attention starts untrained if the state_dict belongs to a plain network."""
-    theirs, ours = block_layers(state_dict, family, prefix), block_layers(own, family)
-    if not theirs or any(theirs.values()) or not any(ours.values()):
+    loaded, built = block_layers(state_dict, family, prefix), block_layers(backbone_state, family)
+    if not loaded or any(loaded.values()) or not any(built.values()):
         return
     level = logging.INFO
-    message = f'The checkpoint is of a plain network; {_layer_names(ours)} starts untrained'
+    message = f'The checkpoint is of a plain network; {_layer_names(built)} starts untrained'
     if frozen_stages > 0:
         level = logging.WARNING
         message += f' and stays so in the stages that frozen_stages={frozen_stages} freezes; 0 trains all'

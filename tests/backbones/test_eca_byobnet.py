@@ -1,4 +1,4 @@
-"""ECAByobNet: features, gradients, freezing and the weights that it refuses.
+"""ECAByobNet: features, gradients, freezing and the weights that it rejects.
 
 Its values are compared with timm's own model in test_variants.py.
 """
