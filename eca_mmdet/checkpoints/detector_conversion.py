@@ -180,22 +180,22 @@ def _background(name: str) -> Tuple[int, bool]:
     )
 
 
-def _detector_kind(file: Dict[str, Tensor]) -> str:
-    heads = {name.removeprefix('roi_head.').split('.')[0] for name in file}
+def _detector_kind(tensors: Dict[str, Tensor]) -> str:
+    heads = {name.removeprefix('roi_head.').split('.')[0] for name in tensors}
     if 'rpn_head' in heads and 'bbox_head' in heads:
         return 'Mask R-CNN' if 'mask_head' in heads else 'Faster R-CNN'
-    if 'bbox_head.retina_cls.weight' in file:
+    if 'bbox_head.retina_cls.weight' in tensors:
         return 'RetinaNet'
     raise ValueError(
         'only Faster R-CNN, Mask R-CNN and RetinaNet can be converted; the parts of this file are '
-        f'{sorted({name.split(".")[0] for name in file})[:8]}'
+        f'{sorted({name.split(".")[0] for name in tensors})[:8]}'
     )
 
 
-def _depth(file: Dict[str, Tensor]) -> int:
-    parts = filter(None, map(RESNET.split, file))
+def _depth(tensors: Dict[str, Tensor]) -> int:
+    parts = filter(None, map(RESNET.split, tensors))
     blocks = len({part.block for part in parts if part.prefix == 'backbone.' and part.stage == 3})
-    if blocks not in BLOCKS or 'backbone.layer1.0.conv3.weight' not in file:
+    if blocks not in BLOCKS or 'backbone.layer1.0.conv3.weight' not in tensors:
         raise ValueError(
             f'only detectors with a ResNet of depth {DEPTHS} can be converted; layer3 has {blocks} blocks. '
             'To load a detector that was trained here, pass its config to mmdet.apis.init_detector. To '
@@ -204,8 +204,8 @@ def _depth(file: Dict[str, Tensor]) -> int:
     return BLOCKS[blocks]
 
 
-def _kernel_sizes(file: Dict[str, Tensor]) -> List[int]:
-    sizes = stage_sizes(file, RESNET, 'backbone.')
+def _kernel_sizes(tensors: Dict[str, Tensor]) -> List[int]:
+    sizes = stage_sizes(tensors, RESNET, 'backbone.')
     if not sizes:
         raise ValueError(
             'this detector has no ECA weights (backbone.layer1.0.eca.conv.weight, ...). Load it with mmdet '
@@ -214,15 +214,15 @@ def _kernel_sizes(file: Dict[str, Tensor]) -> List[int]:
     return sizes
 
 
-def _num_classes(file: Dict[str, Tensor], kind: str, version: str) -> int:
+def _num_classes(tensors: Dict[str, Tensor], kind: str, version: str) -> int:
     """Read the number of classes, and refuse class-agnostic heads."""
     if kind == 'RetinaNet':
-        return _rows(file, 'bbox_head.retina_cls.weight') // 9  # anchors per position
+        return _rows(tensors, 'bbox_head.retina_cls.weight') // 9  # anchors per position
     prefix = '' if version == '1.x' else 'roi_head.'
-    classes = _rows(file, f'{prefix}bbox_head.fc_cls.weight') - 1
+    classes = _rows(tensors, f'{prefix}bbox_head.fc_cls.weight') - 1
     for name, shared in (('bbox_head.fc_reg', 4), ('mask_head.conv_logits', 1)):
         name = f'{prefix}{name}.weight'
-        if name in file and _rows(file, name) == shared and (classes > 1 or version == '1.x'):
+        if name in tensors and _rows(tensors, name) == shared and (classes > 1 or version == '1.x'):
             raise ValueError(
                 f'{name} is class-agnostic ({shared} outputs for {classes} classes). The configs '
                 'of this project have no class-agnostic heads'
@@ -230,17 +230,17 @@ def _num_classes(file: Dict[str, Tensor], kind: str, version: str) -> int:
     return classes
 
 
-def _rows(file: Dict[str, Tensor], name: str) -> int:
-    if name not in file or file[name].dim() < 2:
-        found = tuple(file[name].shape) if name in file else 'nothing'
+def _rows(tensors: Dict[str, Tensor], name: str) -> int:
+    if name not in tensors or tensors[name].dim() < 2:
+        found = tuple(tensors[name].shape) if name in tensors else 'nothing'
         raise ValueError(
             f'the number of classes is read from {name}, which must have 2 or 4 dimensions; '
             f'the file has {found}'
         )
-    return file[name].shape[0]
+    return tensors[name].shape[0]
 
 
-def _dropped_rows(file: Dict[str, Tensor], state_dict: Dict[str, Tensor]) -> List[str]:
+def _dropped_rows(tensors: Dict[str, Tensor], state_dict: Dict[str, Tensor]) -> List[str]:
     """List the removed background outputs by their names in the file."""
-    pairs = zip(file.items(), state_dict.values())
+    pairs = zip(tensors.items(), state_dict.values())
     return [f'{key}[:{len(o) - len(n)}] (background)' for (key, o), n in pairs if o.shape != n.shape]

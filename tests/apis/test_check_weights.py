@@ -83,14 +83,14 @@ def test_load_from__of_old_files_needs_no_batch_counters(check, weights, capsys)
         (lambda weights: official(), 'fills none of .*a backbone alone .format official'),
         (lambda weights: plain(), 'fills none of .*a backbone alone .format plain'),
         (lambda weights: timm(512, depth=18), 'fills none of .*format timm.*convert_weights.py'),
-        (lambda weights: dict(a=torch.ones(1)), r"fills none of .*names start like \['a'\]"),
+        (lambda weights: dict(a=torch.ones(1)), r"fills none of .*names are like \['a'\]"),
         (lambda weights: remove(weights, 'backbone.'), 'does not fill the backbone'),
         (lambda weights: remove(weights, 'layer3.'), 'does not fill the backbone'),
         (lambda weights: remove(weights, 'layer3.0.eca'), r"1 of its \d+ tensors .*'backbone.layer3.0.eca"),
         (lambda weights: {**weights, 'backbone.conv1.weight': torch.ones(3)}, r'\(3,\) in the file, \(64'),
         (lambda weights: {**weights, 'neck.a': torch.tensor(float('nan'))}, 'NaN or infinity'),
         (lambda weights: dict(model=weights, model_ema=weights), "under 'model', 'model_ema'"),
-        (lambda weights: dict(epoch=3), 'no state dict found'),
+        (lambda weights: dict(epoch=3), 'no state_dict found'),
     ],
 )  # fmt: skip
 def test_load_from__that_leaves_the_backbone_random_is_rejected(check, weights, make, message):
@@ -159,10 +159,10 @@ def test_remote_checkpoint__is_not_checked(shapes, tmp_path, capsys, mode):
     assert 'x.pth was not checked before the start' in ''.join(capsys.readouterr())
 
 
-def test_model_that_cannot_be_built_without_memory__is_not_checked(check, weights, capsys, monkeypatch):
+def test_model_that_cannot_be_built_on_the_meta_device__is_not_checked(check, weights, capsys, monkeypatch):
     monkeypatch.setattr(MODELS, 'build', lambda cfg: torch.empty(1, device='meta').item())
     check(weights, 'test')
-    assert 'the model cannot be built without memory' in ''.join(capsys.readouterr())
+    assert 'the model cannot be built on the meta device' in ''.join(capsys.readouterr())
 
 
 def test_hooks__are_added_unless_the_config_has_them():
@@ -175,7 +175,7 @@ def test_hooks__are_added_unless_the_config_has_them():
     assert [hook.type for hook in cfg.custom_hooks] == ['EMAHook', 'SafeResumeHook', 'LoadedWeightsHook']
 
 
-def test_groups__name_the_largest_parts():
+def test_group_names__returns_the_largest_parts():
     names = ['neck.a.w', 'neck.b.w', 'head.fc.w', 'head.fc.b', 'head.cls.w', 'head.cls.b']
     assert group_names(['neck.a.w', 'neck.b.w'], names) == ['neck (2)']
     assert group_names(['head.fc.w', 'head.fc.b', 'head.cls.w'], names) == ['head.fc (2)', 'head.cls.w']

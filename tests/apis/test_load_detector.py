@@ -19,18 +19,18 @@ def file_with(path, **meta):
 @pytest.mark.parametrize(
     ('detector', 'message'),
     [
-        (None, 'not a whole detector; eca_mmdet.load_backbone loads backbones'),
-        ('x', 'does not say which detector it holds; convert the original file again'),
-        ({**GOOD, 'type': 'os.system'}, 'does not say which detector it holds'),
+        (None, 'not a whole detector. Load a backbone with eca_mmdet.load_backbone'),
+        ('x', 'its metadata does not describe the detector; convert the original file again'),
+        ({**GOOD, 'type': 'os.system'}, 'its metadata does not describe the detector'),
         ({**GOOD, 'config': '../../evil.py'}, "no config of eca_mmdet for whole detectors: '../../evil.py'"),
         ({**GOOD, 'config': ['x']}, 'no config of eca_mmdet'),
         ({**GOOD, 'config': 'mask_rcnn_ecanet18_fpn_shapes.py'}, 'no config of eca_mmdet'),
-        ({**GOOD, 'eca_kernel_sizes': [3, 3, 5]}, 'one odd integer for each of 4 stages'),
-        ({**GOOD, 'eca_kernel_sizes': [3, 3, 5, 4]}, 'one odd integer for each of 4 stages'),
-        ({**GOOD, 'eca_kernel_sizes': dict(type='x')}, 'one odd integer for each of 4 stages'),
-        ({**GOOD, 'eca_kernel_sizes': [3, 3, 5, 10**9 + 1]}, 'one odd integer for each of 4 stages'),
-        ({**GOOD, 'num_classes': 10**12}, 'number of classes is a positive integer'),
-        ({**GOOD, 'num_classes': True}, 'number of classes is a positive integer'),
+        ({**GOOD, 'eca_kernel_sizes': [3, 3, 5]}, '4 odd integers, one per stage'),
+        ({**GOOD, 'eca_kernel_sizes': [3, 3, 5, 4]}, '4 odd integers, one per stage'),
+        ({**GOOD, 'eca_kernel_sizes': dict(type='x')}, '4 odd integers, one per stage'),
+        ({**GOOD, 'eca_kernel_sizes': [3, 3, 5, 10**9 + 1]}, '4 odd integers, one per stage'),
+        ({**GOOD, 'num_classes': 10**12}, 'number of classes must be a positive integer'),
+        ({**GOOD, 'num_classes': True}, 'number of classes must be a positive integer'),
     ],
 )
 def test_load__accepts_only_known_settings(tmp_path, detector, message):

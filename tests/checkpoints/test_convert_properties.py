@@ -176,7 +176,7 @@ def test_convert__rejects_two_containers(networks, source, prefix, entries):
     weights = networks[source]
     others = dict.fromkeys(weights, torch.zeros(1))
     checkpoint = {entries[0]: {prefix + name: value for name, value in weights.items()}, entries[1]: others}
-    with pytest.raises(ValueError, match='only you can say which are meant'):
+    with pytest.raises(ValueError, match='it is unclear which to use'):
         convert(checkpoint)
     results = {id(value) for value in convert(checkpoint, weights=entries[0]).state_dict.values()}
     assert sum(id(value) in results for value in weights.values()) > len(weights) - 3

@@ -169,7 +169,7 @@ def test_convert__supports_other_numbers_of_classes():
 
 
 def test_retinanet__needs_an_explicit_version(retina):
-    with pytest.raises(ValueError, match='does not say its version; state it: --source detector-1.x'):
+    with pytest.raises(ValueError, match='does not say its version. Pass --source detector-1.x'):
         convert(retina)
     assert convert(retina, source='detector-2.x').detector.config == 'retinanet_ecanet50_fpn_1x.py'
     stated = dict(state_dict=retina, meta=dict(mmdet_version='1.2.0'))
@@ -197,7 +197,7 @@ NAN = torch.full((1024,), float('nan'))
         (dict(roi_head__bbox_head__fc_cls__bias=torch.zeros(81)), r'heads of mmdet 1.x .* and of later'),
         (
             dict(backbone__layer1__0__eca__conv__weight=torch.zeros(1, 1, 9)),
-            'one for each of 4 stages',
+            '4 odd integers, one per stage',
         ),
         (dict(backbone__layer3__6__conv1__weight=torch.zeros(1)), 'layer3 has 7 blocks'),
     ],
@@ -211,7 +211,11 @@ def test_convert__rejects_inconsistent_tensors(mask_1x, changes, message):
     ('select', 'options', 'message'),
     [
         (lambda k: '.eca.' not in k, {}, 'has no ECA weights'),
-        (lambda k: not k.startswith('bbox_head'), {}, 'which are the detectors that convert'),
+        (
+            lambda k: not k.startswith('bbox_head'),
+            {},
+            'only Faster R-CNN, Mask R-CNN and RetinaNet can be converted',
+        ),
         (lambda k: True, dict(source='detector-2.x'), 'named as in mmdet 1.x, not 2.x'),
         (lambda k: True, dict(source='detector-4.x'), "source='detector-4.x': allowed are"),
     ],
@@ -224,9 +228,9 @@ def test_convert__rejects_other_detectors(mask_1x, select, options, message):
 @pytest.mark.parametrize(
     ('meta', 'message'),
     [
-        (dict(CLASSES=('cat', 'dog')), 'names 2 classes, its weights are of 80'),
-        (dict(CLASSES='cat'), 'class names are a list of strings'),
-        (dict(eca_mmdet='0.1.0'), 'converted already'),
+        (dict(CLASSES=('cat', 'dog')), 'names 2 classes, but its weights have 80'),
+        (dict(CLASSES='cat'), 'class names must be a list of strings'),
+        (dict(eca_mmdet='0.1.0'), 'already converted'),
     ],
 )
 def test_convert__checks_the_metadata(mask_1x, meta, message):

@@ -96,8 +96,8 @@ KINDS = dict(
     package=(package, 'a torch.package archive'),
     npz=(npz, r'a NumPy archive \(.npz\)'),
     npy=(npy, r'a single NumPy array \(.npy\)'),
-    zip=(lambda: zipped(readme='hello'), r"a zip file, but not of torch: it holds \['readme'\]"),
-    empty_zip=(lambda: zipped(), 'a zip file, but not of torch: it holds nothing'),
+    zip=(lambda: zipped(readme='hello'), r"a zip file that torch did not write. It holds \['readme'\]"),
+    empty_zip=(lambda: zipped(), 'a zip file that torch did not write. It holds nothing'),
     gzip=(lambda: gzip.compress(saved()), 'compressed by gzip; unpack it first'),
     tar=(tar, 'a tar archive; unpack it first'),
     seven=(lambda: b'7z\xbc\xaf\x27\x1c' + bytes(50), 'a 7z archive'),
@@ -111,7 +111,10 @@ KINDS = dict(
     noise=(lambda: b'\x00\x01' * 100, 'not a torch checkpoint'),
     cut_zip=(lambda: saved()[:-30], 'a truncated checkpoint'),
     cut_legacy=(lambda: saved(_use_new_zipfile_serialization=False)[:-30], 'a truncated checkpoint'),
-    cut_or_float8=(float8, "a truncated checkpoint, or holds what torch's format before 1.6 cannot"),
+    cut_or_float8=(
+        float8,
+        "truncated checkpoint, or one with objects that torch's format before 1.6 lacks",
+    ),
     cut_pickle=(lambda: pickle.dumps(dict(w=[1.0]))[:-3], 'a truncated checkpoint'),
     flipped=(lambda: flipped(saved(), saved().index(b'\x80\x02}') + 2), 'a damaged checkpoint .*data.pkl'),
 )

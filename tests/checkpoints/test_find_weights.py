@@ -112,7 +112,7 @@ def test_find__lists_the_containers_if_the_requested_one_is_missing():
 
 def test_find__lists_containers_with_unknown_names():
     with pytest.raises(
-        ValueError, match=r"no state dict found.*under \['student'\]: convert it with --weights"
+        ValueError, match=r"no state_dict found.*under \['student'\]: to convert one, pass --weights"
     ):
         find_weights(dict(student=BARE, epoch=3))
 
@@ -124,7 +124,7 @@ def test_find__lists_nested_containers(checkpoint):
     outer = next(iter(checkpoint))
     path = f'{outer}.{next(iter(checkpoint[outer]))}'
     with pytest.raises(
-        ValueError, match=rf"no state dict found.*under \['{path}'\]: convert it with --weights"
+        ValueError, match=rf"no state_dict found.*under \['{path}'\]: to convert one, pass --weights"
     ):
         find_weights(checkpoint)
     same(find_weights(checkpoint, path))
@@ -153,7 +153,7 @@ def test_find__ignores_extra_state_of_modules():
     'entries', [{**BARE, 'epoch': 3}, {**BARE, 5: torch.ones(1)}, {}, dict(total_ops=torch.zeros(1))]
 )
 def test_find__rejects_entries_without_named_tensors(entries):
-    with pytest.raises(ValueError, match='no state dict found'):
+    with pytest.raises(ValueError, match='no state_dict found'):
         find_weights(dict(state_dict=entries))
 
 

@@ -218,7 +218,7 @@ def stage_blocks():
         (lambda: {**official(), **official(prefix='')}, {}, 'would both be named'),
         (official, dict(source='tf'), "source='tf': allowed are official, timm"),
         (official, dict(target='tf'), "target='tf': allowed are mmdet, official, timm"),
-        (official, dict(source='backbone-of-detector'), "no tensor is named 'backbone.'"),
+        (official, dict(source='backbone-of-detector'), "no name starts with 'backbone.'"),
         (official, dict(eca_kernel_sizes='3333'), 'already has an attention'),
         (official_mobilenet, dict(eca_kernel_sizes='3333'), 'already has an attention'),
         (official_mobilenet, dict(target='timm'), 'cannot be written for timm, only for mmdet, official'),
@@ -233,7 +233,7 @@ def stage_blocks():
         (
             lambda: {k: v for k, v in official().items() if 'fc.bias' not in k},
             dict(target='timm'),
-            r"only \['fc.weight'\] is there",
+            r"the classifier has only \['fc.weight'\]",
         ),
         (lambda: {**official(), 'module.conv1.weight': torch.zeros(64)}, {}, 'weight of a 2D convolution'),
         (

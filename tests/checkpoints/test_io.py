@@ -78,7 +78,7 @@ def test_read__allows_only_the_statistics_of_history_buffers(tmp_path):
         (
             lambda path: path.write_bytes(pickle.dumps(dict(a=1))),
             ValueError,
-            'checkpoint; get the file again',
+            'checkpoint; download the checkpoint again',
         ),
     ],
 )
@@ -212,7 +212,7 @@ def test_write__through_a_symbolic_link_replaces_its_target(tmp_path):
     (tmp_path / 'middle.pth').symlink_to('target.pth')
     link = tmp_path / 'link.pth'
     link.symlink_to('middle.pth')
-    with pytest.raises(FileExistsError, match='link.pth exists and is kept'):
+    with pytest.raises(FileExistsError, match='link.pth exists; name another target'):
         write_checkpoint(dict(w=torch.zeros(1)), link)
     write_checkpoint(dict(w=torch.zeros(1)), link, overwrite=True)
     assert link.is_symlink()
@@ -230,7 +230,7 @@ def test_write__through_a_dangling_link_creates_its_target(tmp_path):
 def test_write__through_a_circular_link_raises_an_error(tmp_path):
     (tmp_path / 'a.pth').symlink_to(tmp_path / 'b.pth')
     (tmp_path / 'b.pth').symlink_to(tmp_path / 'a.pth')
-    with pytest.raises(FileExistsError, match='a.pth is a symbolic link that leads back to itself'):
+    with pytest.raises(FileExistsError, match='a.pth is a symbolic link to itself'):
         write_checkpoint({}, tmp_path / 'a.pth', overwrite=True)
 
 

@@ -90,8 +90,8 @@ def edit(**changes):
     ('checkpoint', 'message'),
     [
         ([1, 2], 'this file holds a list'),
-        ({}, 'no state dict found'),
-        (dict(state_dict={}), 'no state dict found'),
+        ({}, 'no state_dict found'),
+        (dict(state_dict={}), 'no state_dict found'),
         (dict(a=3), 'expected tensors by name'),
         (dict(a=torch.zeros(1)), "no tensor is named like 'conv1.weight'"),
         (edit(layer1__0__eca__conv__weight=torch.zeros(1, 1, 5)), 'must be one for each of 4 stages'),

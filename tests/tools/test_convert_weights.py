@@ -89,7 +89,7 @@ def test_load_backbone__accepts_unconverted_checkpoints(source, tmp_path, suffix
 def test_load_backbone__warns_that_eca_is_untrained(tmp_path, capsys):
     torch.save({k: v for k, v in ECAResNet(18).state_dict().items() if '.eca.' not in k}, tmp_path / 'x.pth')
     eca_mmdet.load_backbone(tmp_path / 'x.pth')
-    assert 'these 8 start from their initial value' in ''.join(capsys.readouterr())
+    assert '8 tensors keep their initial values' in ''.join(capsys.readouterr())
 
 
 def test_load_backbone__of_another_kind_of_file_names_it(tmp_path):

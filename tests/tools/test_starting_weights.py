@@ -89,7 +89,7 @@ def test_train__from_a_detector_of_other_classes_logs_which_layers_keep_initial_
     other = {**weights, 'roi_head.bbox_head.fc_cls.weight': torch.zeros(81, 5)}
     torch.save(dict(net=other), tmp_path / 'x.pth')
     train([CONFIG, '--work-dir', str(tmp_path / 'w'), *options(shapes, f'load_from={tmp_path}/x.pth')])
-    assert 'start from their initial values: roi_head.bbox_head.fc_cls.weight (of another shape' in ''.join(
+    assert 'start from their initial values: roi_head.bbox_head.fc_cls.weight (shape mismatches' in ''.join(
         capsys.readouterr()
     )
     log = ''.join(path.read_text() for path in tmp_path.glob('w/*/*.log'))
