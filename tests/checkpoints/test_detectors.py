@@ -197,7 +197,7 @@ NAN = torch.full((1024,), float('nan'))
         (dict(roi_head__bbox_head__fc_cls__bias=torch.zeros(81)), r'heads of mmdet 1.x .* and of later'),
         (
             dict(backbone__layer1__0__eca__conv__weight=torch.zeros(1, 1, 9)),
-            '4 odd integers, one per stage',
+            'one for each of 4 stages',
         ),
         (dict(backbone__layer3__6__conv1__weight=torch.zeros(1)), 'layer3 has 7 blocks'),
     ],
