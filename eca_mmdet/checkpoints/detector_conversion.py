@@ -83,7 +83,7 @@ def convert_detector(version: str, found: Found, eca_kernel_sizes: KernelSizes =
         eca_kernel_sizes: Must be ``None``, because a detector has its own kernel sizes.
 
     Returns:
-        The conversion. Its state dict loads strictly into the model of its config.
+        The conversion. Its state_dict loads strictly into the model of its config.
 
     Raises:
         ValueError: If the detector is not a Faster R-CNN, Mask R-CNN or RetinaNet with ECA-ResNet-50

@@ -157,7 +157,7 @@ def _choose_entry(
 
 
 def _find_loose_tensors(entries: Mapping[str, Any], path: str) -> List[str]:
-    """Find tensors of layers beside an entry or beside the entries that contain it."""
+    """Find tensors of layers that are not inside the given container."""
     loose: List[str] = []
     for part in path.split('.'):
         loose += [key for key, value in entries.items() if isinstance(value, Tensor) and '.' in str(key)]
