@@ -65,6 +65,13 @@ def test_conversion__reports_wrong_arguments(published, tmp_path, change, error,
         convert_nuclei(tmp_path / arguments['src'], tmp_path / arguments['dst'], val=arguments['val'])
 
 
+def test_conversion__reports_an_unreadable_image(published, tmp_path):
+    path = next(published.glob('*/masks/0.png'))
+    path.write_bytes(b'')
+    with pytest.raises(ValueError, match='0.png cannot be read as an image'):
+        convert_nuclei(published, tmp_path / 'out', val=1)
+
+
 def test_converted_dataset__has_the_expected_structure(nuclei):
     for split, images in (('train', 420), ('val', 120)):
         content = json.loads((nuclei / f'annotations/{split}.json').read_text())
