@@ -14,6 +14,7 @@ setup_env = load_tool('setup_env')
 SCRIPT = ROOT / 'tools' / 'setup_env.py'
 TORCH = '2.13.0+cpu'
 check_machine = setup_env.check_machine
+set_handler = signal.signal  # the fixture below replaces it
 
 
 @pytest.fixture(autouse=True)
@@ -234,7 +235,18 @@ def begin(venv, shell):
         f'setup_env.install = lambda *args: setup_env.run(["sh", "-c", {shell!r}], args[-1]) or {{}}\n'
         f'sys.exit(setup_env.main([{str(venv)!r}]))\n'
     )
-    return subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def restore_signals():
+        """Undo what the process of the tests inherited: nohup and CI may ignore signals."""
+        for number in setup_env.SIGNALS:
+            set_handler(number, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        [sys.executable, '-c', code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=restore_signals,
+    )
 
 
 def wait_for(path):
