@@ -122,10 +122,6 @@ def check_index(content: dict, path: Path, metrics: Optional[Collection[str]] = 
             faults.add('images whose file_name is not a string', image)
         if annotations and not all(_is_size(image[side]) for side in sizes):
             faults.add('images whose height or width is not a positive number', image)
-    for kind in ('images', 'categories'):
-        for record in content[kind] if is_dataset else ():
-            if record['id'] is None:
-                faults.add(f'{kind} whose id is null', record)
     for kind in () if is_dataset else ('images', 'categories'):  # pycocotools sorts their ids
         types = {str if isinstance(record['id'], str) else float for record in content[kind]}
         wrong = [record for record in content[kind] if not isinstance(record['id'], (str, int, float))]

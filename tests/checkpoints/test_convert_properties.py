@@ -12,6 +12,7 @@ from reference_mobilenet import official_state_dict as official_mobilenet
 from eca_mmdet.backbones import VARIANTS
 from eca_mmdet.checkpoints import convert
 from eca_mmdet.checkpoints.find_weights import CONTAINERS
+from eca_mmdet.meta_device import build_on_meta
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 COUNTER = 'num_batches_tracked'
@@ -19,6 +20,22 @@ COUNTER = 'num_batches_tracked'
 
 def cast(weights, dtype):
     return {name: v.to(dtype) if v.is_floating_point() else v for name, v in weights.items()}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _models_are_built_once():
+    """Cache the models on the meta device: building them takes most of the time of a conversion."""
+    models = {}
+
+    def build_cached(config):
+        key = repr(config)
+        if key not in models:
+            models[key] = build_on_meta(config)
+        return models[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('eca_mmdet.checkpoints.conversion.build_on_meta', build_cached)
+        yield
 
 
 @pytest.fixture(scope='module')
