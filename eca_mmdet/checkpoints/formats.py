@@ -53,9 +53,7 @@ def recognise(found: Found) -> Format:
     Raises:
         ValueError: If there is none, or more than one.
     """
-    matches = [entry for entry in formats() if entry.recognise(found)]
-    if len(matches) > 1:
-        matches = [entry for entry in matches if entry.is_plausible(found)] or matches
+    matches = _most_plausible([entry for entry in formats() if entry.recognise(found)], found)
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -113,13 +111,18 @@ def convert(
 def _named(name: str, found: Found) -> Format:
     """Return the entry with a given name that fits the file."""
     variants = [entry for entry in formats() if entry.name == name]
-    matches = [entry for entry in variants if not entry.mismatch(found)]
-    if len(matches) > 1:
-        matches = [entry for entry in matches if entry.is_plausible(found)] or matches
+    matches = _most_plausible([entry for entry in variants if not entry.mismatch(found)], found)
     if not matches:
         reasons = dict.fromkeys(entry.mismatch(found) for entry in variants)
         raise ValueError(f'it is not a checkpoint of the format {name!r}: {"; or ".join(reasons)}')
     return matches[0]
+
+
+def _most_plausible(matches: List[Format], found: Found) -> List[Format]:
+    """Return the plausible ones of several formats, or all if none is plausible."""
+    if len(matches) < 2:
+        return matches
+    return [entry for entry in matches if entry.is_plausible(found)] or matches
 
 
 def _backbone_format(family: Family, source: SourceFormat) -> Format:

@@ -228,7 +228,7 @@ def test_logged_command__shows_counts_and_the_end_of_a_failure(tmp_path, capsys)
 
 
 def begin(venv, shell):
-    """Start a set-up in a process of its own whose only step runs ``shell``."""
+    """Start a set-up in another process. Its only step runs ``shell``."""
     code = (
         f'import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import setup_env\n'
         'setup_env.check_machine = lambda: None\n'
