@@ -3,24 +3,22 @@
 They are ResNets with SiLU and a deep stem of 24, 32 and 64 channels. ECA comes before the last
 convolution of a block, on the inner channels. Source: timm 1.0.31, ``timm/models/byobnet.py``.
 
-The network is mmdet's ``ResNet`` with its state_dict names; ECA is named ``layerN.M.eca_mid``.
+The state_dict has the names of a ResNet; ECA is named ``layerN.M.eca_mid``.
 """
 
 import re
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple, Union
 
-from mmdet.models.backbones import ResNet
-from mmdet.models.backbones.resnet import Bottleneck
-from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers import attention_config, sized_attention
+from ..layers.residual_blocks import Bottleneck
 from .checked_weights import CheckedWeights
 from .family import CLASSIFIER, Family, SourceFormat, Table, TargetFormat, wrapped_format
 from .kernel_sizes import HAS_ATTENTION, KernelSizes, stage_kernel_sizes
+from .resnet import ResNet
 from .weights import stage_sizes
-from .widths import resize_stem
 
 STEM_CHANNELS = (24, 32, 64)
 _POSTFIX = '_mid'
@@ -43,19 +41,9 @@ VARIANTS = {
 
 
 class SiLUBottleneck(Bottleneck):
-    """mmdet's ``Bottleneck`` with SiLU."""
+    """Bottleneck with SiLU."""
 
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.relu = nn.SiLU(inplace=True)
-
-
-class SiLUGroupedBottleneck(GroupedBottleneck):
-    """mmdet's ResNeXt ``Bottleneck`` with SiLU."""
-
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.relu = nn.SiLU(inplace=True)
+    activation = nn.SiLU
 
 
 @MODELS.register_module()
@@ -67,7 +55,7 @@ class ECAByobNet(CheckedWeights, ResNet):
         eca_kernel_sizes: As in ``ECAResNet``; ``None`` for the released sizes 3, 5, 5, 5, which are
             those of eq. 12 (arXiv 1910.03151) on the inner channels.
         attention: The layer in ECA's place, as in ``ECAResNet``.
-        **kwargs: Other arguments of mmdet's ``ResNet``, such as ``frozen_stages`` or ``out_indices``.
+        **kwargs: Other arguments of ``ResNet``, such as ``frozen_stages`` or ``out_indices``.
 
     Raises:
         ValueError: If an argument has a value that is not allowed, or if a checkpoint of another
@@ -94,50 +82,33 @@ class ECAByobNet(CheckedWeights, ResNet):
         self.eca_kernel_sizes = stage_kernel_sizes(
             'adaptive' if eca_kernel_sizes is None else eca_kernel_sizes, inner
         )
-        block = SiLUGroupedBottleneck if self.variant.group_size else SiLUBottleneck
-        self.arch_settings = {50: (block, self.variant.blocks)}  # mmdet reads the blocks by depth
-        self._zero_init = kwargs.get('zero_init_residual', True) and not kwargs.get('init_cfg')
-        super().__init__(depth=50, deep_stem=True, stem_channels=STEM_CHANNELS[-1], plugins=(), **kwargs)
-
-    @property
-    def out_channels(self) -> Tuple[int, ...]:
-        """Channels of the returned features, for the ``in_channels`` of a neck."""
-        return tuple(self.variant.channels[i] for i in self.out_indices)
-
-    def train(self, mode: bool = True) -> nn.Module:
-        """Set the mode as mmdet does; return the module, as torch does."""
-        super().train(mode)
-        return self
-
-    def make_stage_plugins(self, plugins: Sequence[dict], stage_idx: int) -> List[dict]:
-        """Insert the attention after the second convolution of every block of a stage."""
-        if self.attention is None:
-            return []
-        cfg = sized_attention(self.attention, self.eca_kernel_sizes[stage_idx])
-        return [dict(cfg=dict(cfg, postfix=_POSTFIX), position='after_conv2')]
-
-    def _make_stem_layer(self, in_channels: int, stem_channels: int) -> None:
-        super()._make_stem_layer(in_channels, stem_channels)
-        resize_stem(self.stem, STEM_CHANNELS)
-        for index in (2, 5, 8):
-            self.stem[index] = nn.SiLU(inplace=True)
+        super().__init__(
+            SiLUBottleneck, self.variant.blocks, deep_stem=True, stem_channels=STEM_CHANNELS, **kwargs
+        )
         if not self.variant.has_pool:
-            self.stem[6].stride = (2, 2)
             self.maxpool = nn.Identity()
 
-    def make_res_layer(self, **kwargs) -> nn.Module:
-        """Build one stage."""
-        stage = len(self.res_layers)
-        planes = self.variant.channels[stage] // 4
-        kwargs.update(
-            inplanes=self.variant.channels[stage - 1] if stage else STEM_CHANNELS[-1], planes=planes
-        )
-        if self.variant.group_size:
-            groups = planes // self.variant.group_size
-            kwargs.update(groups=groups, base_width=self.variant.group_size, base_channels=planes)
-        if self._zero_init:  # mmdet does this only for its own block classes
-            kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name='norm3'))
-        return super().make_res_layer(**kwargs)
+    def make_stage_plugins(self, plugins: Sequence[dict], stage: int) -> List[dict]:
+        """Insert the attention after the second convolution of every block of a stage."""
+        selected = super().make_stage_plugins(plugins, stage)
+        if self.attention is None:
+            return selected
+        cfg = sized_attention(self.attention, self.eca_kernel_sizes[stage])
+        return [dict(cfg=dict(cfg, postfix=_POSTFIX), position='after_conv2'), *selected]
+
+    def stage_planes(self, stage: int) -> int:
+        """Planes of a stage, counted from 0."""
+        return self.variant.channels[stage] // 4
+
+    def block_options(self, stage: int, index: int) -> Dict[str, Any]:
+        """The groups of the 3x3 convolution."""
+        planes, group_size = self.stage_planes(stage), self.variant.group_size
+        if not group_size:
+            return {}
+        return dict(groups=planes // group_size, base_width=group_size, base_channels=planes)
+
+    def _deep_stem_strides(self) -> Tuple[int, int, int]:
+        return (2, 1, 1) if self.variant.has_pool else (2, 1, 2)
 
 
 def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes = None) -> Dict[str, Any]:

@@ -1,78 +1,27 @@
 """ResNet with efficient channel attention (ECA-Net, arXiv 1910.03151).
 
 ECA comes after the last convolution and norm of every residual block, before the addition, as in SENet
-(paper, section 4). The network is mmdet's ``ResNet``. In a ``Bottleneck``, ECA is the first plugin at
-``after_conv3``; mmdet's ``BasicBlock`` has no plugins, so ``ECABasicBlock`` adds ECA itself. The names
-in the state_dict are those of the released weights.
+(paper, section 4). It is the first plugin at this position. The names in the state_dict are those of the
+released weights.
 """
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Type, Union
 
-import torch.utils.checkpoint as cp
-from mmcv.cnn import build_plugin_layer
-from mmdet.models.backbones import ResNet
-from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
-from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
 from mmengine.registry import MODELS
-from torch import Tensor, nn
 
 from ..fused import FusedForward
 from ..layers import RELEASED_KERNEL_SIZES, attention_config, sized_attention
+from ..layers.residual_blocks import BasicBlock, Bottleneck, ResidualBlock
 from .checked_weights import CheckedWeights
 from .compiled import Compiled, require_compiler, require_triton
 from .kernel_sizes import KernelSizes, stage_kernel_sizes
-from .widths import (
-    BlockWidths,
-    check_block_widths,
-    check_stage_blocks,
-    resize_blocks,
-    resize_stem,
-    stem_widths,
-)
-
-
-class ECABasicBlock(BasicBlock):
-    """mmdet's ``BasicBlock`` with attention after ``norm2``, on ``planes`` channels.
-
-    Args:
-        inplanes: Input channels.
-        planes: Output channels.
-        plugins: A list with only the attention, as ``ECAResNet`` passes it. mmdet's ``BasicBlock``
-            supports no plugins.
-        **kwargs: Arguments of mmdet's ``BasicBlock``.
-
-    Raises:
-        ValueError: If there are other plugins, or none.
-    """
-
-    def __init__(self, inplanes: int, planes: int, plugins: Optional[List[dict]] = None, **kwargs) -> None:
-        super().__init__(inplanes, planes, **kwargs)
-        if plugins is None or len(plugins) != 1:
-            raise ValueError(
-                f'depths 18 and 34 take no plugins, as in mmdet, but got {(plugins or [])[1:]}; '
-                'remove `plugins`, or use depth 50, 101 or 152'
-            )
-        self.attention_name, layer = build_plugin_layer(plugins[0]['cfg'], in_channels=planes)
-        self.add_module(self.attention_name, layer)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, inplanes, H, W)`` to ``(N, planes, H / stride, W / stride)``."""
-        if self.with_cp and x.requires_grad:
-            # mmdet's own blocks use the re-entrant variant too.
-            out = cp.checkpoint(self._residual, x, use_reentrant=True)
-        else:
-            out = self._residual(x)
-        return self.relu(out)
-
-    def _residual(self, x: Tensor) -> Tensor:
-        out = self.relu(self.norm1(self.conv1(x)))
-        out = getattr(self, self.attention_name)(self.norm2(self.conv2(out)))
-        return out + (x if self.downsample is None else self.downsample(x))
+from .resnet import ResNet
+from .widths import BlockWidths, check_block_widths, check_stage_blocks, check_stem_channels
 
 
 @MODELS.register_module()
 class ECAResNet(CheckedWeights, FusedForward, ResNet):
-    """mmdet's ResNet with channel attention after the last convolution and norm of every block.
+    """ResNet with channel attention after the last convolution and norm of every block.
 
     It is registered in mmengine's root registry, so that mmdet, MMSegmentation and MMPretrain can
     build it with ``type='ECAResNet'``. It can also build timm's ECA-ResNets; ``variants.py`` lists
@@ -97,7 +46,7 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
             ``variants.py``, such as ``'ecaresnet50d_pruned'``.
         base_channels: Inner channels of the first stage; each further stage doubles them.
         num_stages: Number of stages.
-        plugins: As in mmdet; those at ``after_conv3`` run after the attention.
+        plugins: As in mmdet, for bottlenecks; those at ``after_conv3`` run after the attention.
         fast: Whether to use the fused forward pass (``eca_mmdet.fused``), which gives the same values.
         channels_last: Whether the fused forward pass computes in ``channels_last``; ``None`` does so on
             a CPU only. With ``True`` the returned features are in ``channels_last`` too, which mmcv's
@@ -105,7 +54,7 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         compile: Whether to compile the backbone with ``torch.compile``, once for all image sizes.
         triton: Whether to compute block tails with Triton kernels on CUDA (``fused/tail_triton.py``).
             Their speed has not been measured.
-        **kwargs: Other arguments of mmdet's ``ResNet``.
+        **kwargs: Other arguments of ``ResNet``, which are those of the classes of mmdet and MMSegmentation.
 
     Raises:
         KeyError: If the depth is not one of the above.
@@ -118,11 +67,10 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         [(1, 256, 16, 16), (1, 512, 8, 8), (1, 1024, 4, 4), (1, 2048, 2, 2)]
     """
 
-    basic_blocks = (BasicBlock, ECABasicBlock)
-    arch_settings: Dict[int, Tuple[Any, Tuple[int, ...]]] = {
-        18: (ECABasicBlock, (2, 2, 2, 2)),
+    arch_settings: Dict[int, Tuple[Type[ResidualBlock], Tuple[int, ...]]] = {
+        18: (BasicBlock, (2, 2, 2, 2)),
         26: (Bottleneck, (2, 2, 2, 2)),
-        34: (ECABasicBlock, (3, 4, 6, 3)),
+        34: (BasicBlock, (3, 4, 6, 3)),
         50: (Bottleneck, (3, 4, 6, 3)),
         101: (Bottleneck, (3, 4, 23, 3)),
         152: (Bottleneck, (3, 8, 36, 3)),
@@ -142,13 +90,14 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         block_widths: Optional[BlockWidths] = None,
         base_channels: int = 64,
         num_stages: int = 4,
-        plugins: Optional[List[dict]] = None,
+        plugins: Optional[Sequence[dict]] = None,
         fast: bool = True,
         channels_last: Optional[bool] = None,
         compile: bool = False,
         triton: bool = False,
         **kwargs,
     ) -> None:
+        self.depth = depth
         self.fast, self.channels_last, self.triton = fast, channels_last, triton
         if triton:
             require_triton()
@@ -158,77 +107,46 @@ class ECAResNet(CheckedWeights, FusedForward, ResNet):
         if depth not in self.arch_settings:
             raise KeyError(f'ECAResNet has depths {sorted(self.arch_settings)}, got {depth!r}')
         block, blocks = self.arch_settings[depth]
+        if block is BasicBlock and (groups != 1 or plugins):
+            found = f'groups={groups}' if groups != 1 else f'plugins={plugins}'
+            raise ValueError(
+                f'depths 18 and 34 take no plugins and no groups, as in mmdet, but got {found}; remove the '
+                'option, or use depth 50, 101 or 152'
+            )
         self.attention = attention_config(attention)
         self.eca_kernel_sizes = stage_kernel_sizes(
             eca_kernel_sizes,
             stage_channels=[base_channels * 2**i * block.expansion for i in range(num_stages)],
             default=RELEASED_KERNEL_SIZES[depth],
         )
-        self._stem_widths = stem_widths(stem_channels, kwargs.get('deep_stem', False))
+        check_stem_channels(stem_channels, kwargs.get('deep_stem', False))
         self._block_widths = check_block_widths(block_widths, stage_blocks or blocks, attention)
-        self._group_options = dict(groups=groups, base_width=base_width, base_channels=base_channels)
-        if groups != 1:
-            if block is not Bottleneck:
-                raise ValueError(f'groups={groups} needs bottlenecks; depths 18 and 34 have basic blocks')
-            block = GroupedBottleneck
-        elif block is ECABasicBlock and self.attention is None:
-            block = BasicBlock
-        # mmdet reads block and blocks by depth from arch_settings.
-        self.arch_settings = {depth: (block, check_stage_blocks(stage_blocks, num_stages) or blocks)}
-        # With zero_init_residual, mmdet zeroes the last norm in its own two block classes only.
-        # make_res_layer does it for the others, under the same conditions.
-        self._zero_init = (
-            block not in (BasicBlock, Bottleneck)
-            and kwargs.get('zero_init_residual', True)
-            and not kwargs.get('init_cfg')
-            and kwargs.get('pretrained') is None
-        )
+        self._groups = dict(groups=groups, base_width=base_width, base_channels=base_channels)
         super().__init__(
-            depth,
-            stem_channels=self._stem_widths[-1] if self._stem_widths else stem_channels,
+            block,
+            check_stage_blocks(stage_blocks, num_stages) or blocks,
+            stem_channels=stem_channels,
             base_channels=base_channels,
             num_stages=num_stages,
-            plugins=plugins or (),
+            plugins=plugins,
             **kwargs,
         )
 
-    def train(self, mode: bool = True) -> nn.Module:
-        """Set the mode as mmdet does; return the module, as torch does."""
-        super().train(mode)
-        return self
-
-    @property
-    def out_channels(self) -> Tuple[int, ...]:
-        """Channels of the returned features, for the ``in_channels`` of a neck."""
-        if self._block_widths:
-            return tuple(self._block_widths[i][-1][-1] for i in self.out_indices)
-        return tuple(self.base_channels * 2**i * self.block.expansion for i in self.out_indices)
-
-    def make_stage_plugins(self, plugins: List[dict], stage_idx: int) -> List[dict]:
+    def make_stage_plugins(self, plugins: Sequence[dict], stage: int) -> List[dict]:
         """Insert the attention of a stage before the other plugins."""
-        plugins = super().make_stage_plugins(plugins, stage_idx)
+        selected = super().make_stage_plugins(plugins, stage)
         if self.attention is None:
-            return plugins
-        cfg = sized_attention(self.attention, self.eca_kernel_sizes[stage_idx])
-        return [dict(cfg=cfg, position='after_conv3')] + plugins
+            return selected
+        cfg = sized_attention(self.attention, self.eca_kernel_sizes[stage])
+        position = 'after_conv2' if self.block is BasicBlock else 'after_conv3'
+        return [dict(cfg=cfg, position=position), *selected]
 
-    def _make_stem_layer(self, in_channels: int, stem_channels: int) -> None:
-        super()._make_stem_layer(in_channels, stem_channels)
-        if self._stem_widths:
-            resize_stem(self.stem, self._stem_widths)
+    def stage_channels(self, stage: int) -> int:
+        """Output channels of a stage, counted from 0."""
+        return self._block_widths[stage][-1][-1] if self._block_widths else super().stage_channels(stage)
 
-    def make_res_layer(self, **kwargs):
-        """Build one stage."""
-        if kwargs['block'] is GroupedBottleneck:
-            kwargs.update(self._group_options)
-        if kwargs['block'] is BasicBlock and not kwargs['plugins']:
-            kwargs['plugins'] = None  # mmdet's basic block rejects even an empty list
-        if self._zero_init:
-            last_norm = 'norm3' if kwargs['block'].expansion == 4 else 'norm2'
-            kwargs['init_cfg'] = dict(type='Constant', val=0, override=dict(name=last_norm))
-        stage = super().make_res_layer(**kwargs)
-        if self._block_widths:
-            index = len(self.res_layers)
-            inplanes = self._block_widths[index - 1][-1][-1] if index else self.stem_channels
-            resize_blocks(stage, inplanes, self._block_widths[index])
-        return stage
+    def block_options(self, stage: int, index: int) -> Dict[str, Any]:
+        """Groups and widths of a bottleneck."""
+        if self.block is BasicBlock:
+            return {}
+        return {**self._groups, 'widths': self._block_widths[stage][index] if self._block_widths else None}

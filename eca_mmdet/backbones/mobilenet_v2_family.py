@@ -75,7 +75,7 @@ def _modules(names: BlockNames) -> Iterator[Tuple[str, str]]:
     yield from [('features.0.0', 'conv1.conv'), ('features.0.1', 'conv1.bn')]
     blocks = [
         (f'layer{stage}.{block}', expansion)
-        for stage, (expansion, _, count, _) in enumerate(ECAMobileNetV2.arch_settings, 1)
+        for stage, (expansion, _, count) in enumerate(ECAMobileNetV2.arch_settings, 1)
         for block in range(count)
     ]
     for index, (name, expansion) in enumerate(blocks, 1):

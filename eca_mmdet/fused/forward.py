@@ -4,27 +4,26 @@ Frozen batch norms are folded into their convolutions, the block tail is one fun
 compute in channels_last. What ``recognition.py`` does not support takes the plain forward pass.
 """
 
-from typing import TYPE_CHECKING, Callable, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Callable, Optional, Tuple
 
 import torch
-from mmdet.models.backbones.resnet import BasicBlock
-from mmdet.models.layers import ResLayer
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from ..layers.observation import is_observed
+from ..layers.residual_blocks import ResLayer
 from . import recognition
 from .conv_norm import conv_norm
 from .eca_residual import eca_residual
 
 if TYPE_CHECKING:
-    from mmdet.models import ResNet as _Base
+    from ..backbones.resnet import ResNet as _Base
 else:
     _Base = object
 
 
 class FusedForward(_Base):
-    """Mixin that gives mmdet's ``ResNet`` the fused forward pass; list it before ``ResNet`` in the bases."""
+    """Mixin that gives ``ResNet`` the fused forward pass; list it before ``ResNet`` in the bases."""
 
     fast: bool = True  # whether to use the fused forward pass
     # Whether to compute in channels_last and return such features. None computes so on a CPU and returns
@@ -32,7 +31,6 @@ class FusedForward(_Base):
     channels_last: Optional[bool] = None
     compiled: Optional[Callable] = None  # the compiled form of compilable_forward
     triton: bool = False  # whether Triton kernels compute the block tails on CUDA
-    basic_blocks: Tuple[Type[BasicBlock], ...] = recognition.BASIC_BLOCKS
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Compute the features at ``out_indices`` of images ``(N, 3, H, W)``."""
@@ -64,7 +62,8 @@ class FusedForward(_Base):
         for i, name in enumerate(self.res_layers):
             stage = getattr(self, name)
             for module in stage if recognition.is_unmodified(stage, ResLayer) else [stage]:
-                parts = self._recognise(module, image) if recognition.is_fused_result(x, image) else None
+                is_known = recognition.is_fused_result(x, image)
+                parts = recognition.recognise_block(module, image) if is_known else None
                 if parts is None or (module.with_cp and x.requires_grad):  # checkpointing saves more memory
                     x = module(x.contiguous())
                 else:
@@ -72,9 +71,6 @@ class FusedForward(_Base):
             if i in self.out_indices:
                 outs.append(x if self.channels_last else x.contiguous())
         return tuple(outs)
-
-    def _recognise(self, block: nn.Module, x: Tensor) -> Optional[recognition.BlockParts]:
-        return recognition.recognise_block(block, x, self.basic_blocks)
 
     def _fused_block(self, parts: recognition.BlockParts, x: Tensor) -> Tensor:
         z = identity = self._to_inner_format(x)
@@ -103,7 +99,7 @@ class FusedForward(_Base):
         for stage in (getattr(self, name) for name in self.res_layers):
             total += len(stage) if isinstance(stage, nn.Sequential) else 1
             if recognition.is_unmodified(stage, ResLayer):
-                fused += sum(self._recognise(block, x) is not None for block in stage)
+                fused += sum(recognition.recognise_block(block, x) is not None for block in stage)
         MMLogger.get_current_instance().info(
             f'{type(self).__name__}: fused forward pass in {fused} of {total} blocks '
             '(fast=False turns it off)'

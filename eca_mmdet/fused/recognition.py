@@ -4,19 +4,19 @@ It may only replace modules of known classes without hooks and patched methods, 
 """
 
 from functools import cache
-from typing import Any, FrozenSet, List, NamedTuple, Optional, Tuple, Type, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, FrozenSet, NamedTuple, Optional, Tuple, Type, TypeGuard, TypeVar
 
 import torch
-from mmdet.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
-from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
 from torch import Tensor, nn
 
 from ..layers.eca import ECALayer
+from ..layers.residual_blocks import BasicBlock, Bottleneck
+
+if TYPE_CHECKING:
+    from ..backbones.resnet import ResNet
 
 _T = TypeVar('_T')
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
-BASIC_BLOCKS = (BasicBlock,)
-BOTTLENECKS = (Bottleneck, GroupedBottleneck)
 _HALF_DTYPES, _FULL_DTYPES = (torch.float16, torch.bfloat16), (torch.float32, torch.float64)
 _HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
@@ -64,7 +64,7 @@ def _method_names(cls: type) -> FrozenSet[str]:
     return frozenset(name for name in dir(cls) if callable(getattr(cls, name)))
 
 
-def recognise_stem(backbone: ResNet, x: Tensor) -> Tuple[Tuple[nn.Conv2d, nn.Module], ...]:
+def recognise_stem(backbone: 'ResNet', x: Tensor) -> Tuple[Tuple[nn.Conv2d, nn.Module], ...]:
     """Return the convolutions and norms of the stem, or ``()`` if the fused pass cannot compute it."""
     if not backbone.deep_stem:
         modules = [backbone.conv1, backbone.norm1, backbone.relu]
@@ -80,25 +80,17 @@ def recognise_stem(backbone: ResNet, x: Tensor) -> Tuple[Tuple[nn.Conv2d, nn.Mod
     return convs if all(_is_supported_conv_norm(*pair, x) for pair in convs) else ()
 
 
-def recognise_block(
-    block: nn.Module, x: Tensor, basic_blocks: Tuple[Type[BasicBlock], ...]
-) -> Optional[BlockParts]:
-    """Return the parts of a block, or ``None``; ``basic_blocks`` are classes with two convolutions."""
-    if not is_unmodified(block, *basic_blocks, *BOTTLENECKS) or not is_unmodified(block.relu, nn.ReLU):
+def recognise_block(block: nn.Module, x: Tensor) -> Optional[BlockParts]:
+    """Return the parts of a block, or ``None``."""
+    if not is_unmodified(block, BasicBlock, Bottleneck) or not is_unmodified(block.relu, nn.ReLU):
         return None
-    convs: Tuple[Tuple[nn.Conv2d, nn.Module], ...] = (block.conv1, block.norm1), (block.conv2, block.norm2)
-    attention_names: List[str] = []
-    if type(block) in basic_blocks:
-        attention_name = getattr(block, 'attention_name', None)
-        attention_names = [attention_name] if attention_name else []
-    else:
-        convs = (*convs, (block.conv3, block.norm3))
-        if block.with_plugins:
-            if block.after_conv1_plugin_names or block.after_conv2_plugin_names:
-                return None
-            attention_names = block.after_conv3_plugin_names
-    attention = getattr(block, attention_names[0]) if attention_names else None
-    if len(attention_names) > 1 or not (attention is None or _is_supported_eca(attention, x)):
+    numbers = range(1, len(block.plugin_names) + 1)
+    convs: Tuple[Tuple[nn.Conv2d, nn.Module], ...] = tuple(
+        (getattr(block, f'conv{number}'), getattr(block, f'norm{number}')) for number in numbers
+    )
+    *earlier, last = block.plugin_names
+    attention = getattr(block, last[0]) if last else None
+    if any(earlier) or len(last) > 1 or not (attention is None or _is_supported_eca(attention, x)):
         return None
 
     downsample: Tuple[nn.Module, ...] = ()

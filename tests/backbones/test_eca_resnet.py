@@ -146,8 +146,8 @@ def test_plugins__run_after_eca_at_the_same_position():
         cfg=dict(type='ContextBlock', ratio=0.25), position='after_conv3', stages=(True, False, False, False)
     )
     backbone = ECAResNet(50, plugins=[plugin])
-    assert backbone.layer1[0].after_conv3_plugin_names == ['eca', 'context_block']
-    assert backbone.layer2[0].after_conv3_plugin_names == ['eca']
+    assert backbone.layer1[0].plugin_names[-1] == ['eca', 'context_block']
+    assert backbone.layer2[0].plugin_names[-1] == ['eca']
 
 
 def test_plugins__are_rejected_where_mmdet_rejects_them():

@@ -79,7 +79,7 @@ def test_attention_option__replaces_the_attention(attention):
     with torch.device('meta'):
         block = MODELS.build({**backbone, 'init_cfg': None}).layer1[0]
     expected = [] if attention == 'none' else ['se_gc' if attention.startswith('se_gc') else attention]
-    assert block.after_conv3_plugin_names == expected if block.with_plugins else not expected
+    assert block.plugin_names[-1] == expected
 
 
 def test_missing_se_weights__raise_an_error_that_suggests_a_plain_resnet(in_tmp):
