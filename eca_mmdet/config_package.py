@@ -1,7 +1,7 @@
 """Let configs inherit from ``eca_mmdet::NAME.py``.
 
 mmengine resolves ``package::path`` only for the packages that it knows, and only for paths with a folder. It
-also uses the package name as registry scope, but this package registers its modules in mmdet's registries.
+also uses the package name as registry scope, but configs of this package use the registries of a host library.
 The two functions of mmengine that handle this are extended for ``eca_mmdet``. Other packages are not
 affected.
 """
@@ -14,7 +14,8 @@ from mmengine.config import Config, utils
 
 PACKAGE = 'eca_mmdet'
 CONFIGS = Path(__file__).parent / '.mim' / 'configs'
-SCOPE = 'mmdet'  # its registries contain the modules of mmdet and of this package
+SCOPES = {'segmentation': 'mmseg', 'classification': 'mmpretrain'}
+"""Registry scopes of the configs in these folders; that of all others is ``mmdet``."""
 
 _split_package = utils._get_package_and_cfg_path
 _get_cfg_path = Config._get_cfg_path
@@ -33,7 +34,7 @@ def _get_own_cfg_path(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]
         files = [config.relative_to(CONFIGS).as_posix() for config in CONFIGS.rglob('*.py')]
         known = sorted(name for name in files if not name.startswith('_base_'))
         raise FileNotFoundError(f'{cfg_path}: eca_mmdet has no such config. Its configs are {known}')
-    return str(CONFIGS / path), SCOPE
+    return str(CONFIGS / path), SCOPES.get(path.split('/')[0], 'mmdet')
 
 
 def register_config_package() -> None:

@@ -5,16 +5,23 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 from pathlib import Path
 from typing import List, NamedTuple
 
 SETUP = 'make setup (or the steps under "Installation" in README.md)'
+TRANSFORMERS = (
+    'pip uninstall transformers. mmengine registers its Adafactor next to that of torch, under the same name; '
+    'this project does not need transformers'
+)
 OLDEST_TORCH = (2, 6)  # the first version whose torch.load does not run code by default
 DISTRIBUTIONS = {
     'torch': ('torch',),
     'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
     'mmcv': ('mmcv', 'mmcv-full', 'mmcv-lite', 'onedl-mmcv'),
     'mmdet': ('mmdet', 'onedl-mmdetection'),
+    'mmseg': ('mmsegmentation', 'onedl-mmsegmentation'),
+    'mmpretrain': ('mmpretrain', 'onedl-mmpretrain'),
     'pycocotools': ('pycocotools',),
     'safetensors': ('safetensors',),
 }
@@ -56,10 +63,17 @@ def operators_remedy() -> str:
     )
 
 
-def _import_fault(module: str) -> str:
+def is_installed(module: str) -> bool:
+    """Whether a top-level module is installed. It is not imported."""
+    return importlib.util.find_spec(module) is not None
+
+
+def import_fault(module: str) -> str:
     """Import a module. Return the first line of its error, or an empty string."""
     try:
         found = importlib.import_module(module)
+        if module == 'mmengine':
+            importlib.import_module('mmengine.runner')  # mmengine alone imports little
         if module == 'torch' and tuple(map(int, found.__version__.split('.')[:2])) < OLDEST_TORCH:
             return 'older than 2.6, torch.load may run code from checkpoints'
     except Exception as error:  # broken packages raise any error: AssertionError, OSError, ...
@@ -68,7 +82,7 @@ def _import_fault(module: str) -> str:
 
 
 def stack_facts() -> List[Fact]:
-    """Check torch, mmengine, mmcv with its operators, mmdet, pycocotools and safetensors.
+    """Check torch, mmengine, mmcv with its operators, pycocotools, safetensors and mmdet if it is installed.
 
     Checks stop at the first fault, because later packages depend on earlier ones.
     """
@@ -78,13 +92,17 @@ def stack_facts() -> List[Fact]:
         ('mmengine', SETUP + '. mmengine needs pkg_resources from setuptools<80'),
         ('mmcv', SETUP),
         ('mmcv._ext', operators_remedy()),
-        ('mmdet', 'install a tested combination: ' + SETUP),
         ('pycocotools', SETUP),
         ('safetensors', 'pip install safetensors'),
+        ('mmdet', 'install a tested combination: ' + SETUP),
     ):
+        if module == 'mmdet' and not is_installed(module):
+            break  # doctor.py lists the host libraries
         name = "mmcv's compiled operators" if module == 'mmcv._ext' else module
         found = installed(module) or ('mmcv._ext' if module == 'mmcv._ext' else 'not installed')
-        fault = _import_fault(module)
+        fault = import_fault(module)
+        if 'Adafactor' in fault:
+            remedy = TRANSFORMERS
         facts.append(Fact(name, f'{found}: {fault}' if fault else found, remedy if fault else ''))
         if fault:
             break

@@ -4,8 +4,7 @@ from copy import deepcopy
 from typing import Any, Mapping
 
 import torch
-from mmdet.registry import MODELS
-from mmengine.registry import DefaultScope
+from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 

@@ -8,9 +8,12 @@ import logging
 from copy import deepcopy
 from typing import Any, List, Optional, Tuple
 
-from mmdet.datasets import AspectRatioBatchSampler
-from mmdet.evaluation import CocoMetric
-from mmdet.registry import (
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, DefaultSampler
+from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, build_optim_wrapper
+from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
     HOOKS,
@@ -19,23 +22,19 @@ from mmdet.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
+    Registry,
 )
-from mmengine.config import Config
-from mmengine.dataset import BaseDataset, DefaultSampler, InfiniteSampler
-from mmengine.hooks import CheckpointHook
-from mmengine.logging import print_log
-from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, build_optim_wrapper
-from mmengine.registry import Registry
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, TestLoop, ValLoop
 from torch import nn
 
 from ..datasets.config_datasets import find_datasets, resolve_type
 from ..datasets.label_checks import iter_parts
+from .task import Task
 
 SETTING_ERRORS = (AssertionError, KeyError, TypeError, ValueError)
-"""Exceptions that mmdet, mmengine and torch raise for wrong settings."""
+"""Exceptions that the host libraries, mmengine and torch raise for wrong settings."""
 
-_SAMPLERS = (DefaultSampler, InfiniteSampler, AspectRatioBatchSampler)
+_SAMPLERS = ('DefaultSampler', 'InfiniteSampler', 'AspectRatioBatchSampler')
 
 
 def build_error_message(key: str, error: Exception) -> str:
@@ -44,12 +43,13 @@ def build_error_message(key: str, error: Exception) -> str:
     return f'{key} of the config cannot be built: {type(error).__name__}: {text}'
 
 
-def check_parts(cfg: Config, mode: str) -> None:
+def check_parts(cfg: Config, mode: str, task: Task) -> None:
     """Check the settings of loops, data loaders, evaluators, hooks, optimizer and schedules.
 
     Args:
         cfg: The config of a run.
         mode: ``'train'`` or ``'test'``.
+        task: The task of the config.
 
     Raises:
         KeyError: If a class is not registered.
@@ -63,7 +63,7 @@ def check_parts(cfg: Config, mode: str) -> None:
         _check_loader(cfg[f'{split}_dataloader'], f'{split}_dataloader')
         evaluators = cfg.get(f'{split}_evaluator') or []
         for key, node in _iter_items([evaluators] if isinstance(evaluators, dict) else evaluators):
-            _check_evaluator(node, f'{split}_evaluator.{key}')
+            _check_evaluator(node, f'{split}_evaluator.{key}', task)
     for name in ('default_hooks', 'custom_hooks'):
         for key, node in _iter_items(cfg.get(name) or {}):
             if isinstance(node, dict):
@@ -123,7 +123,9 @@ def _check_loader(node: dict, key: str) -> None:
     for name, given in (('sampler', dict(dataset=None)), ('batch_sampler', dict(sampler=None, batch_size=1))):
         if isinstance(node.get(name), dict):
             cls = resolve_type(DATA_SAMPLERS, node[name].get('type'))
-            if cls not in _SAMPLERS:  # other samplers read the dataset, which is not loaded here
+            if (
+                getattr(cls, '__name__', '') not in _SAMPLERS
+            ):  # other samplers read the dataset, which is not loaded here
                 seed = dict(seed=None) if cls and 'seed' in inspect.signature(cls).parameters else {}
                 _check_arguments(DATA_SAMPLERS, node[name], f'{key}.{name}', **given, **seed)
                 settings[name] = dict(type=DefaultSampler) if name == 'sampler' else None
@@ -143,13 +145,12 @@ def _check_loader(node: dict, key: str) -> None:
                 raise ValueError(build_error_message(name, error)) from None
 
 
-def _check_evaluator(node: dict, key: str) -> None:
+def _check_evaluator(node: dict, key: str, task: Task) -> None:
     cls = _check_arguments(METRICS, node, key)
-    if isinstance(cls, type) and issubclass(cls, CocoMetric):
-        try:
-            METRICS.build({**deepcopy(node), 'ann_file': None})
-        except Exception as error:  # the same code runs when the evaluator is built
-            raise ValueError(build_error_message(key, error)) from None
+    try:
+        task.check_metric(cls, node)
+    except Exception as error:  # the same code runs when the evaluator is built
+        raise ValueError(build_error_message(key, error)) from None
 
 
 def _check_schedule(cfg: Config) -> None:
@@ -157,7 +158,7 @@ def _check_schedule(cfg: Config) -> None:
     optimizer_type = (cfg.optim_wrapper.get('optimizer') or {}).get('type')
     if optimizer_type and resolve_type(OPTIMIZERS, optimizer_type) is None:
         raise KeyError(
-            f'optim_wrapper.optimizer.type is {optimizer_type!r}, but torch and mmdet have no optimizer of '
+            f'optim_wrapper.optimizer.type is {optimizer_type!r}, but torch and mmengine have no optimizer of '
             'this name. Check the spelling'
         )
     if not optimizer_type:

@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional
 
-from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..backbones.checked_weights import CheckedWeights
@@ -18,9 +18,8 @@ from ..checkpoints.starting_point import require_backbone, require_start, requir
 from ..environment import tool
 from ..layers import attention_config
 from ..meta_device import build_on_meta
-from .box_convention import check_box_convention
-from .class_order import check_class_order
 from .options import type_name
+from .task import task_of
 
 ECA_WEIGHTS_HELP = (
     '  to get it: download the official ECANet ImageNet checkpoint (links in its README, '
@@ -78,7 +77,7 @@ def check_fits(cfg: Config, path: str) -> Dict[str, Any]:
 
     Args:
         cfg: The config. Its model is built on the meta device.
-        path: The checkpoint of a whole detector. A remote checkpoint is not checked before loading.
+        path: The checkpoint of a whole model. A remote checkpoint is not checked before loading.
 
     Returns:
         The entries of the checkpoint other than its weights; empty if it is remote.
@@ -128,8 +127,7 @@ def _check_resume(cfg: Config) -> None:
             f'{path} holds weights but no training to resume ({", ".join(sorted(absent))} missing); to start '
             f'a new training from its weights: --cfg-options load_from={path}'
         )
-    check_class_order(cfg, 'train', entries.get('meta'), path)
-    check_box_convention(cfg, entries.get('meta'), path)
+    task_of(cfg).check_checkpoint(cfg, 'train', entries.get('meta'), path)
 
 
 def _predict_effect(cfg: Config, tensors: Mapping[str, Tensor], path: str) -> Optional[Effect]:

@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from ..environment import is_installed
+from ..hosts import HOSTS, require_host
 from .dict_action import PATH_KEYS
 
 
@@ -26,6 +28,7 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
 
     Raises:
         FileNotFoundError: If the config does not exist.
+        HostError: If it inherits from a config of a host library that is not installed.
         ValueError: If the config cannot be read, or an option cannot be applied to it.
     """
     cfg = _read_config(path)
@@ -53,6 +56,9 @@ def _read_config(path: str) -> Config:
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is Python code, which can raise any error
+        for host in HOSTS.values():
+            if not is_installed(host.scope) and host.scope in str(error):
+                require_host(host)
         raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from None
 
 

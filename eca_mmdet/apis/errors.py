@@ -4,7 +4,9 @@ import sys
 from contextlib import contextmanager
 from typing import Iterator, Tuple, Type
 
-USER_ERRORS = (ValueError, KeyError, OSError)
+from ..hosts import HostError
+
+USER_ERRORS = (ValueError, KeyError, OSError, HostError)
 
 
 @contextmanager

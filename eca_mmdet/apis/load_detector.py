@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
-from mmdet.evaluation import get_classes
-from mmdet.registry import MODELS
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
 from ..checkpoints import convert, recognise_detector
@@ -15,6 +13,7 @@ from ..checkpoints.detector_configs import class_names, detector_config
 from ..checkpoints.detector_conversion import VERSIONS
 from ..checkpoints.find_weights import Found, find_weights, require_finite
 from ..checkpoints.io import prefix_errors, read_checkpoint
+from ..hosts import HOSTS, require_host
 
 # The only settings that a file may choose, each among known values.
 _SETTINGS = {'config', 'eca_kernel_sizes', 'num_classes'}
@@ -43,10 +42,12 @@ def load_detector(
         attributes ``cfg`` and ``dataset_meta`` that ``mmdet.apis.inference_detector`` needs.
 
     Raises:
+        HostError: If mmdet is not installed.
         FileNotFoundError: If the file does not exist.
         ValueError: If it is not a whole detector with ECA, or is damaged.
         RuntimeError: If a tensor of a converted file is missing, unexpected or of another shape.
     """
+    require_host(HOSTS['mmdet'])
     with prefix_errors(path):
         state_dict, meta = _read_or_convert(find_weights(read_checkpoint(path), weights), source)
         described = meta['detector']
@@ -78,6 +79,8 @@ def _read_or_convert(found: Found, source: Optional[str]) -> Tuple[Dict[str, Ten
 
 def _dataset_meta(meta: Mapping[str, Any], num_classes: int) -> Dict[str, Any]:
     """Return class names and colours. Like mmdet, take 80 classes without names for those of COCO."""
+    from mmdet.evaluation import get_classes
+
     coco = get_classes('coco')
     classes: Sequence[str] = class_names(meta, num_classes)
     if not classes:

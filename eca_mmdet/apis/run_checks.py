@@ -5,13 +5,13 @@ from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..datasets.dataset_checks import check_datasets
 from ..environment import operators_remedy
 from .build_checks import check_parts
 from .check_weights import check_fits, check_weights
 from .config import expand_home
-from .model_checks import build_model, check_anchor_levels, check_train_cfg
+from .model_checks import build_model
 from .section_checks import check_auto_scale_lr, check_log_level, check_sections, check_work_dir
+from .task import task_of
 
 __all__ = ['check_fits', 'check_run']
 
@@ -24,6 +24,7 @@ def check_run(cfg: Config, mode: str) -> None:
         mode: ``'train'`` or ``'test'``.
 
     Raises:
+        HostError: If the host library of the config is missing or broken.
         FileNotFoundError: If a checkpoint, folder, annotation or image file is missing.
         KeyError: If a class is not registered.
         PermissionError: If the work directory cannot be written to.
@@ -35,16 +36,16 @@ def check_run(cfg: Config, mode: str) -> None:
     expand_home(cfg)
     check_work_dir(cfg.get('work_dir') or '.')
     _check_device(cfg, mode)
+    task = task_of(cfg)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     model = build_model(cfg)
-    check_anchor_levels(model)
+    task.check_model(cfg, model, mode)
     if mode == 'train':
-        check_train_cfg(model)
         check_auto_scale_lr(cfg)
-    check_parts(cfg, mode)
+    check_parts(cfg, mode, task)
     check_weights(cfg, mode)
     splits = ['train', 'val'] if mode == 'train' else ['test']
-    check_datasets(cfg, [split for split in splits if cfg.get(f'{split}_dataloader')], model)
+    task.check_data(cfg, [split for split in splits if cfg.get(f'{split}_dataloader')], model)
 
 
 def _check_device(cfg: Config, mode: str) -> None:

@@ -1,18 +1,13 @@
-"""Find the datasets of a config, and tell which of them can be checked."""
+"""Find the datasets of a config, of any host library."""
 
 from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple, Type
 
-from mmdet.datasets import CocoDataset, Objects365V1Dataset, Objects365V2Dataset
-from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
-from mmengine.registry import Registry
+from mmengine.registry import DATASETS, Registry
 from mmengine.utils import is_abs
 
 from .label_checks import Classes
-
-_LOADERS = {cls.load_data_list for cls in (CocoDataset, Objects365V1Dataset, Objects365V2Dataset)}
-_READING_METHODS = ('COCOAPI', '__init__', '_join_prefix', 'full_init', 'parse_data_info')
 
 
 class Split(NamedTuple):
@@ -75,20 +70,6 @@ def resolve_type(registry: Registry, name_or_class: Any) -> Any:
 def is_remote(path: Any, backend_args: Optional[dict] = None) -> bool:
     """Whether a path belongs to a storage backend rather than the local disk."""
     return '://' in str(path) or ((backend_args or {}).get('backend') or 'local') != 'local'
-
-
-def unsupported_reason(split: Split) -> str:
-    """Return why a dataset cannot be checked. Empty for COCO annotations on the local disk."""
-    cls, settings = split.cls, split.settings
-    if not (isinstance(cls, type) and issubclass(cls, CocoDataset)):
-        return f'{getattr(cls, "__name__", cls)} does not read COCO annotations as CocoDataset does'
-    if cls.load_data_list not in _LOADERS or any(
-        getattr(cls, name) is not getattr(CocoDataset, name) for name in _READING_METHODS
-    ):
-        return f'{cls.__name__} has its own code to read annotations'
-    if is_remote(split.resolve_path(settings.get('ann_file', '')), settings.get('backend_args')):
-        return 'its annotations are not on the local disk'
-    return ''
 
 
 def class_names(split: Split) -> Classes:

@@ -17,14 +17,8 @@ from mmengine.logging import print_log
 from torch import nn
 
 from .annotation_checks import AnnotationUse, check_annotations, check_index, read_annotations
-from .config_datasets import (
-    Split,
-    class_names,
-    dataset_class,
-    find_datasets,
-    resolve_type,
-    unsupported_reason,
-)
+from .coco_readers import unsupported_reason
+from .config_datasets import Split, class_names, dataset_class, find_datasets, resolve_type
 from .evaluator_checks import check_evaluators
 from .image_checks import check_images
 from .label_checks import Classes, check_categories, check_heads, check_same_labels

@@ -1,8 +1,8 @@
 """Hooks and other parts of a run."""
 
+from ..environment import is_installed
 from .autocast_regions import autocast_parts
 from .hooks.autocast import AutocastHook
-from .hooks.channels_last import ChannelsLastHook, use_channels_last
 from .hooks.learning_rate import LearningRateHook
 from .hooks.loaded_weights import LoadedWeightsHook
 from .hooks.non_finite import NonFiniteLossError, NonFiniteLossHook
@@ -10,12 +10,15 @@ from .hooks.safe_resume import SafeResumeHook
 
 __all__ = [
     'AutocastHook',
-    'ChannelsLastHook',
     'LearningRateHook',
     'LoadedWeightsHook',
     'NonFiniteLossError',
     'NonFiniteLossHook',
     'SafeResumeHook',
     'autocast_parts',
-    'use_channels_last',
 ]
+
+if is_installed('mmdet'):
+    from .hooks.channels_last import ChannelsLastHook, use_channels_last
+
+    __all__ += ['ChannelsLastHook', 'use_channels_last']

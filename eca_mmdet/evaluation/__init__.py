@@ -2,7 +2,7 @@
 
 from .coco_metric import FastCocoMetric
 from .evaluators import asked_for_ap, coco_kinds, is_custom, result_prefixes, split_by_type, use_fast_coco
-from .report import collect_results, explain_empty, is_empty, results_table, write_results
+from .report import collect_results, explain_empty, is_empty, results_table
 
 __all__ = [
     'FastCocoMetric',
@@ -16,5 +16,4 @@ __all__ = [
     'results_table',
     'split_by_type',
     'use_fast_coco',
-    'write_results',
 ]

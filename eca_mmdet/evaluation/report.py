@@ -1,13 +1,10 @@
-"""Report the results of an evaluation as tables and JSON, and explain empty results."""
+"""Report the results of a detector as tables, and explain empty results."""
 
-import json
-import math
-import os
-from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
-from terminaltables import AsciiTable
+
+from ..results_file import cell, plain, text_table
 
 COLUMNS = {'AP': 'mAP', 'AP50': 'mAP_50', 'AP75': 'mAP_75', 'APs': 'mAP_s', 'APm': 'mAP_m', 'APl': 'mAP_l'}
 """Maps COCO's column names to mmdet's metric items."""
@@ -65,57 +62,32 @@ def _missing_as_none(value: Any) -> Any:
     return None if isinstance(value, float) and value < 0 else value
 
 
-def plain(value: Any) -> Any:
-    """Convert a value for JSON: NaN becomes ``None``, infinity and unknown objects become text."""
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain(inner) for inner in value]
-    if hasattr(value, 'tolist'):  # numpy and torch
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
 def results_table(results: Dict[str, Any]) -> str:
     """Format the results as text tables: COCO's AP, all other numbers, and per-class AP if present."""
     columns = [column for column in COLUMNS if any(column in row for row in results.values())]
     ap = [
-        [prefix, *(_cell(row[column]) if column in row else '' for column in columns)]
+        [prefix, *(cell(row[column]) if column in row else '' for column in columns)]
         for prefix, row in results.items()
         if any(column in row for column in columns)
     ]
     others = [
-        [f'{prefix} {name}', _cell(value)]
+        [f'{prefix} {name}', cell(value)]
         for prefix, row in results.items()
         for name, value in row.items()
         if name not in columns and name != 'per_class'
     ]
     by_class = {prefix: row['per_class'] for prefix, row in results.items() if 'per_class' in row}
     names = sorted({name for values in by_class.values() for name in values})
-    classes = [[name, *(_cell(values.get(name)) for values in by_class.values())] for name in names]
+    classes = [[name, *(cell(values.get(name)) for values in by_class.values())] for name in names]
     tables = [
         (['', *columns], ap),
         (['', 'value'], others),
         (['class', *(f'{prefix} AP' for prefix in by_class)], classes),
     ]
-    text = '\n'.join(_table(head, rows) for head, rows in tables if rows)
+    text = '\n'.join(text_table(head, rows) for head, rows in tables if rows)
     if any('-' in row for _, rows in tables for row in rows):
         text += '\n- : not measured, because the data has no such objects or the options exclude it'
     return text
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f'{value:.3f}' if value == 0 or abs(value) >= 0.001 else f'{value:.3g}'
-    return '-' if value is None else str(value)
-
-
-def _table(head: List[str], rows: List[List[str]]) -> str:
-    table = AsciiTable([head, *rows])
-    table.justify_columns = dict.fromkeys(range(1, len(head)), 'right')
-    return table.table
 
 
 def is_empty(results: Dict[str, Any], asked: List[str], detections: Optional[int]) -> bool:
@@ -135,15 +107,6 @@ def is_empty(results: Dict[str, Any], asked: List[str], detections: Optional[int
         else:
             values += [row[column] for column in COLUMNS if row.get(column) is not None]
     return bool(values) and not any(values)
-
-
-def write_results(path: Union[str, Path], results: Dict[str, Any], **about: Any) -> None:
-    """Write the results and a description of the run as JSON, atomically."""
-    path = Path(os.path.realpath(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'{path.name}.unfinished')
-    unfinished.write_text(json.dumps({**plain(about), 'results': plain(results)}, indent=2) + '\n')
-    os.replace(unfinished, path)
 
 
 def explain_empty(cfg: Config, detections: Optional[int], images: int, trained_iters: Any) -> str:

@@ -1,6 +1,6 @@
 """Visualization utilities."""
 
 from .overview import write_overview
-from .unique_file_names import UniquePicturesHook, unique_names
+from .unique_names import unique_names
 
-__all__ = ['UniquePicturesHook', 'unique_names', 'write_overview']
+__all__ = ['unique_names', 'write_overview']

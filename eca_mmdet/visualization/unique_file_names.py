@@ -1,14 +1,14 @@
-"""Unique file names for the visualizations of test images."""
+"""Write each visualization of a detector to its own file."""
 
 import os
-from collections import defaultdict
-from pathlib import PurePath
-from typing import Dict, Iterable, Optional, Sequence
+from typing import Dict, Optional, Sequence
 
 from mmdet.engine.hooks import DetVisualizationHook
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
 from mmengine.runner import Runner
+
+from .unique_names import unique_names
 
 
 @HOOKS.register_module()
@@ -48,28 +48,3 @@ class UniquePicturesHook(DetVisualizationHook):
                 self.test_out_dir = os.path.join(folder, os.path.dirname(name))
             super().after_test_iter(runner, batch_idx, data_batch, [sample])
         self.test_out_dir = folder
-
-
-def unique_names(paths: Iterable[str]) -> Dict[str, str]:
-    """Map each path to a unique relative file name.
-
-    The name is the last part of the path. If several paths share it, their differing folders are kept.
-
-    Args:
-        paths: Image files, local or remote.
-
-    Returns:
-        The file name of each path, in the order of ``paths``.
-    """
-    paths = list(dict.fromkeys(paths))
-    same_name = defaultdict(list)
-    for path in paths:
-        same_name[os.path.basename(path)].append(path)
-    # Absolute paths contain no `..`, so that every name stays inside the output folder.
-    parts = {path: PurePath(os.path.abspath(path)).parts for path in paths}
-    names = {}
-    for path in paths:
-        group = [parts[other] for other in same_name[os.path.basename(path)]]
-        shared = len(os.path.commonprefix(group)) if len(set(group)) > 1 else len(parts[path]) - 1
-        names[path] = str(PurePath(*parts[path][shared:]))
-    return names

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eca_mmdet.datasets import check_datasets
+from eca_mmdet.datasets.dataset_checks import check_datasets
 
 NAMES = ('circle', 'square', 'triangle')
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from tiny_coco import change, printed
 
-from eca_mmdet.datasets import check_datasets
+from eca_mmdet.datasets.dataset_checks import check_datasets
 
 
 def test_test_set_without_annotations__passes_with_format_only(data, cfg, capsys):

@@ -9,7 +9,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS, TRANSFORMS
 from tiny_coco import change, printed
 
-from eca_mmdet.datasets import check_datasets
+from eca_mmdet.datasets.dataset_checks import check_datasets
 from eca_mmdet.datasets.image_checks import missing_files
 
 

@@ -66,8 +66,13 @@ def describe_rate(runner: Runner) -> str:
 
 
 def ratio_to_linear_rule(runner: Runner) -> float:
-    """Return the ratio of the learning rate to SGD's linear rule; 0 for other or several optimizers."""
-    if type(getattr(runner.optim_wrapper, 'optimizer', None)).__name__ != 'SGD':
+    """Return the ratio of the learning rate to SGD's linear rule.
+
+    It is 0 for other or several optimizers, and for models that are not detectors.
+    """
+    model = unwrap_model(runner)
+    is_detector = hasattr(model, 'bbox_head') or hasattr(model, 'roi_head')
+    if type(getattr(runner.optim_wrapper, 'optimizer', None)).__name__ != 'SGD' or not is_detector:
         return 0
     rate = max(group.get('initial_lr', group['lr']) for group in param_groups(runner))
     return rate / linear_rule(runner)
