@@ -1,9 +1,9 @@
 """Let configs inherit from ``eca_mmdet::NAME.py``.
 
 mmengine resolves ``package::path`` only for the packages that it knows, and only for paths with a folder. It
-also uses the package name as registry scope, but configs of this package use the registries of a host library.
-The two functions of mmengine that handle this are extended for ``eca_mmdet``. Other packages are not
-affected.
+also uses the package name as registry scope, but configs of this package use the registries of a host
+library. The two functions of mmengine that handle this are extended for ``eca_mmdet``. Other packages are
+not affected.
 """
 
 import importlib

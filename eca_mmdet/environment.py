@@ -11,8 +11,8 @@ from typing import List, NamedTuple
 
 SETUP = 'make setup (or the steps under "Installation" in README.md)'
 TRANSFORMERS = (
-    'pip uninstall transformers. mmengine registers its Adafactor next to that of torch, under the same name; '
-    'this project does not need transformers'
+    'pip uninstall transformers. mmengine registers its Adafactor under the name of that of torch. This '
+    'project does not need transformers'
 )
 OLDEST_TORCH = (2, 6)  # the first version whose torch.load does not run code by default
 DISTRIBUTIONS = {

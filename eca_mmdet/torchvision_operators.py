@@ -9,12 +9,13 @@ declared here without an implementation. Calling one of them still raises an err
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import List
 
 import torch
 
 _POOLING = ('roi_align', 'roi_pool', 'ps_roi_align', 'ps_roi_pool', 'deform_conv2d')
 OPERATORS = ('nms', 'qnms', 'qroi_align', *_POOLING, *(f'_{name}_backward' for name in _POOLING))
-_libraries = []  # a declaration ends with its Library object
+_libraries: List[torch.library.Library] = []  # a declaration ends with its Library object
 
 
 def declare_missing_operators() -> bool:

@@ -123,9 +123,8 @@ def _check_loader(node: dict, key: str) -> None:
     for name, given in (('sampler', dict(dataset=None)), ('batch_sampler', dict(sampler=None, batch_size=1))):
         if isinstance(node.get(name), dict):
             cls = resolve_type(DATA_SAMPLERS, node[name].get('type'))
-            if (
-                getattr(cls, '__name__', '') not in _SAMPLERS
-            ):  # other samplers read the dataset, which is not loaded here
+            # Other samplers read the dataset, which is not loaded here.
+            if getattr(cls, '__name__', '') not in _SAMPLERS:
                 seed = dict(seed=None) if cls and 'seed' in inspect.signature(cls).parameters else {}
                 _check_arguments(DATA_SAMPLERS, node[name], f'{key}.{name}', **given, **seed)
                 settings[name] = dict(type=DefaultSampler) if name == 'sampler' else None
@@ -158,8 +157,8 @@ def _check_schedule(cfg: Config) -> None:
     optimizer_type = (cfg.optim_wrapper.get('optimizer') or {}).get('type')
     if optimizer_type and resolve_type(OPTIMIZERS, optimizer_type) is None:
         raise KeyError(
-            f'optim_wrapper.optimizer.type is {optimizer_type!r}, but torch and mmengine have no optimizer of '
-            'this name. Check the spelling'
+            f'optim_wrapper.optimizer.type is {optimizer_type!r}, but there is no optimizer of this '
+            'name. Check the spelling'
         )
     if not optimizer_type:
         print_log('optim_wrapper was not checked: it has several optimizers', level=logging.WARNING)

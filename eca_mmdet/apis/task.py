@@ -1,7 +1,7 @@
 """What training and evaluation need to know about a task: detection, segmentation or classification.
 
-``tools/train.py`` and ``tools/test.py`` are the same for every task. They call the methods of a ``Task``, which
-is chosen by the host library of the config.
+``tools/train.py`` and ``tools/test.py`` are the same for every task. They call the methods of a ``Task``,
+which is chosen by the host library of the config.
 """
 
 from importlib import import_module

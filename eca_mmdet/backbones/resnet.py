@@ -13,7 +13,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..layers.residual_blocks import BATCH_NORM, ResidualBlock, ResLayer
+from ..layers.residual_blocks import BATCH_NORM, BasicBlock, Bottleneck, ResLayer
 
 INIT_CFG = (
     dict(type='Kaiming', layer='Conv2d'),
@@ -59,7 +59,7 @@ class ResNet(BaseModule):
 
     def __init__(
         self,
-        block: Type[ResidualBlock],
+        block: Type[Union[BasicBlock, Bottleneck]],
         stage_blocks: Sequence[int],
         in_channels: int = 3,
         stem_channels: Union[int, Sequence[int], None] = None,

@@ -4,7 +4,7 @@ The host libraries have such blocks too. These depend on none of them, take plug
 and take any width for each convolution. Options and names in the state_dict are those of mmdet's blocks.
 """
 
-from typing import Any, List, Optional, Sequence, Tuple, Type
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
 
 import torch.utils.checkpoint as cp
 from mmcv.cnn import build_conv_layer, build_norm_layer, build_plugin_layer
@@ -192,7 +192,7 @@ class Bottleneck(ResidualBlock):
         width = planes if groups == 1 else int(planes * (base_width / base_channels)) * groups
         widths = widths or (width, width, planes * self.expansion)
         first_stride, second_stride = (1, stride) if style == 'pytorch' else (stride, 1)
-        spatial = dict(
+        spatial: Dict[str, Any] = dict(
             in_channels=widths[0],
             out_channels=widths[1],
             kernel_size=3,

@@ -215,6 +215,6 @@ def test_validation_in_training__supports_metric_items(shapes, checkpoint, tmp_p
     ],
 )
 def test_detection_count__supports_any_output(sample, detections, uncounted):
-    counts = module._DetectionCount()
+    counts = module.SampleCount()
     counts.after_test_iter(None, 0, None, [sample])
     assert (counts.images, counts.detections, counts.uncounted) == (1, detections, uncounted)

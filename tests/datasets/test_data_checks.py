@@ -11,8 +11,9 @@ from mmdet.registry import DATASETS, TRANSFORMS
 from tiny_coco import CONFIG, change, printed, tiny_coco, write
 
 from eca_mmdet.apis import load_config
+from eca_mmdet.datasets.coco_readers import unsupported_reason
+from eca_mmdet.datasets.config_datasets import Split, dataset_class
 from eca_mmdet.datasets.dataset_checks import check_datasets
-from eca_mmdet.datasets.config_datasets import Split, dataset_class, unsupported_reason
 
 NAMES = ('circle', 'square', 'triangle')
 

@@ -16,12 +16,12 @@ from torch import nn
 
 from eca_mmdet.apis import load_config
 from eca_mmdet.apis.model_checks import build_model
+from eca_mmdet.datasets.coco_readers import unsupported_reason
 from eca_mmdet.datasets.config_datasets import (
     Split,
     class_names,
     dataset_class,
     find_datasets,
-    unsupported_reason,
 )
 from eca_mmdet.datasets.label_checks import check_categories, check_heads, check_same_labels
 

@@ -13,8 +13,8 @@ from eca_mmdet.evaluation import (
     is_empty,
     results_table,
     split_by_type,
-    write_results,
 )
+from eca_mmdet.results_file import write_results
 
 METRICS = {
     f'{kind}/{kind}_{name}': value
