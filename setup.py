@@ -10,7 +10,12 @@ setup(
     # mmengine looks for `eca_mmdet::NAME.py` in .mim/configs, mim for tools in .mim/tools. In the
     # repository .mim holds links, in a wheel the files themselves.
     package_data={
-        'eca_mmdet': ['py.typed', '.mim/*.yml', '.mim/configs/*', '.mim/configs/*/*', '.mim/tools/*']
+        'eca_mmdet': [
+            'py.typed',
+            '.mim/*.yml',
+            *('.mim/configs' + '/*' * depth for depth in (1, 2, 3)),
+            '.mim/tools/*',
+        ]
     },
     exclude_package_data={'eca_mmdet': [f'.mim/tools/{name}' for name in DEVELOPER_TOOLS]},
 )

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import List
 
-from .environment import Fact, operators_remedy, stack_facts, tool
+from .environment import Fact, installed, operators_remedy, stack_facts, tool
 
 MIN_FREE_GB = 5  # a training of 12 epochs saves 12 checkpoints of about 350 MB
 DATA = {
@@ -28,12 +28,33 @@ def doctor_facts(root: Path = Path('.')) -> List[Fact]:
     facts += stack_facts()
     if not any(fact.remedy for fact in facts):
         facts += _cuda_facts()
+        facts += _host_facts()
     facts += [_cache_fact(), _disk_fact(root)]
     for folder, (file, remedy) in DATA.items():
         if (root / folder / file).is_file():
             facts.append(Fact(folder, 'found'))
         else:
             facts.append(Fact(folder, 'not found, only needed by its configs', remedy, optional=True))
+    return facts
+
+
+def _host_facts() -> List[Fact]:
+    """Check the host libraries; those that are not installed are no fault."""
+    from .hosts import HOSTS, host_fault, is_installed
+    from .torchvision_operators import declare_missing_operators
+
+    facts = []
+    if is_installed('mmpretrain') and declare_missing_operators():
+        found = f'{installed("torchvision")} without its operators, which no config of this project needs'
+        facts.append(Fact('torchvision', found))
+    for host in HOSTS.values():
+        if not is_installed(host.scope):
+            found = f'not installed, only needed for {host.task}'
+            facts.append(Fact(host.title, found, host.install, optional=True))
+        elif host.scope != 'mmdet':  # stack_facts has checked it
+            fault, remedy = host_fault(host)
+            found = installed(host.scope)
+            facts.append(Fact(host.title, f'{found}: {fault}' if fault else found, remedy))
     return facts
 
 

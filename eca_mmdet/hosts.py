@@ -1,6 +1,8 @@
 """The host libraries. Each of them is optional: a run needs only that of its config."""
 
-from typing import Any, Dict, Mapping, NamedTuple
+from typing import Any, Dict, Mapping, NamedTuple, Tuple
+
+import torch
 
 from .environment import import_fault, installed, is_installed
 
@@ -41,16 +43,30 @@ def host_of(cfg: Mapping[str, Any]) -> Host:
 
 
 def require_host(host: Host) -> None:
-    """Import a host library.
+    """Import the models of a host library.
 
     Raises:
         HostError: If it is not installed, or if its import fails.
     """
     if not is_installed(host.scope):
         raise HostError(f'{host.title} is not installed. For {host.task}:\n    {host.install}')
-    fault = import_fault(host.scope)
+    fault, remedy = host_fault(host)
     if fault:
-        raise HostError(
-            f'{installed(host.scope) or host.title} cannot be imported: {fault}\nInstall a version that '
-            f'matches the other packages:\n    {host.install}'
-        )
+        found = installed(host.scope) or host.title
+        raise HostError(f'{found} cannot be imported: {fault}\nInstall what it needs:\n    {remedy}')
+
+
+def host_fault(host: Host) -> Tuple[str, str]:
+    """Import the models of an installed host library; return the error and a remedy, or empty strings."""
+    if host.scope == 'mmpretrain' and not is_installed('torchvision'):
+        return 'it needs torchvision', f'pip install --no-deps {matching_torchvision()}'
+    fault = import_fault(f'{host.scope}.models')
+    return (fault, host.install) if fault else ('', '')
+
+
+def matching_torchvision() -> str:
+    """Return the torchvision that was released together with the installed torch."""
+    major, minor, patch = torch.__version__.split('+')[0].split('.')[:3]
+    # torch 2.0 came with torchvision 0.15, and the two have been numbered in step since.
+    is_known = major == '2' and minor.isdigit() and patch.isdigit()
+    return f'torchvision==0.{int(minor) + 15}.{patch}' if is_known else 'torchvision'
