@@ -74,6 +74,19 @@ def hotcoco():
     return pytest.importorskip('hotcoco')
 
 
+@pytest.fixture(scope='session')
+def mmpretrain():
+    """The module ``mmpretrain``, which make setup installs outside the environment of the tools."""
+    site = Path(sys.prefix, 'tests-site')
+    if not (site / 'mmpretrain').is_dir():
+        pytest.skip(f'{site} (mmpretrain and torchvision, made by make setup) is not there')
+    from eca_mmdet.torchvision_operators import declare_missing_operators
+
+    sys.path.append(str(site))
+    declare_missing_operators()
+    return pytest.importorskip('mmpretrain')
+
+
 @pytest.fixture
 def mmengine_log(monkeypatch, caplog):
     """Capture the messages of mmengine's logger, from level ``INFO``."""

@@ -6,11 +6,9 @@ largest errors of the four features and of the updated batch statistics, relativ
 
 import json
 
-import torch
-import torchvision_operators  # noqa: F401  before torchvision, which the others import
-
-# isort: split
+# isort: split  eca_mmdet declares the operators without which torchvision cannot be imported
 import timm
+import torch
 import torchvision
 from mmengine.registry import MODELS
 from mmpretrain.models import ImageClassifier, ResNetV1d  # noqa: F401

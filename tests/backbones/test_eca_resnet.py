@@ -1,8 +1,4 @@
 import copy
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -197,22 +193,6 @@ def test_backbone__is_registered_in_every_library(library):
     registry = pytest.importorskip(f'{library}.registry').MODELS
     backbone = registry.build(dict(type='ECAResNet', depth=18, out_indices=(3,)))
     assert isinstance(backbone, ECAResNet)
-
-
-def test_mmpretrain__builds_a_classifier_on_the_backbone():
-    """Uses a separate process, since mmpretrain needs a torchvision that this torch cannot load."""
-    site = Path(sys.prefix, 'tests-site')
-    if not site.is_dir():
-        pytest.skip(f'{site} (mmpretrain and torchvision, made by make setup) is not there')
-    script = Path(__file__).parents[1] / 'mmpretrain_classifier.py'
-    result = subprocess.run(
-        [sys.executable, script],
-        env={**os.environ, 'PYTHONPATH': str(site)},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1] == 'ImageClassifier ECAResNet (2, 10)'
 
 
 def test_load__of_other_kernel_sizes_raises_an_error_that_names_both():
