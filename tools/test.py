@@ -1,4 +1,4 @@
-"""Evaluate a detector: tools/test.py configs/mask_rcnn_ecanet50_fpn_1x.py CHECKPOINT"""
+"""Evaluate a model: tools/test.py configs/mask_rcnn_ecanet50_fpn_1x.py CHECKPOINT"""
 
 import argparse
 
@@ -16,12 +16,14 @@ from eca_mmdet.checkpoints import LoadedWeightsError
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description='Evaluate a detector: COCO box and mask AP.')
+    parser = argparse.ArgumentParser(
+        description='Evaluate a model: AP of boxes and masks, PQ, mIoU or top-1 accuracy.'
+    )
     parser.add_argument('config', help='config file, or eca_mmdet::NAME.py')
-    parser.add_argument('checkpoint', help='checkpoint of the whole detector')
+    parser.add_argument('checkpoint', help='checkpoint of the whole model')
     parser.add_argument('--work-dir', help='work directory for logs and results (default: work_dirs/NAME)')
     parser.add_argument('--out', help='file for the results (.json) or all predictions (.pkl)')
-    parser.add_argument('--classwise', action='store_true', help='also report the AP of every class')
+    parser.add_argument('--classwise', action='store_true', help='also report the results of every class')
     parser.add_argument('--show-dir', help='folder for visualizations: left ground truth, right predictions')
     add_run_options(parser)
     return parser.parse_args(argv)

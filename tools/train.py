@@ -1,4 +1,4 @@
-"""Train a detector: tools/train.py configs/mask_rcnn_ecanet50_fpn_1x.py"""
+"""Train a model: tools/train.py configs/mask_rcnn_ecanet50_fpn_1x.py"""
 
 import argparse
 
@@ -20,7 +20,7 @@ from eca_mmdet.engine import NonFiniteLossError
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description='Train a detector.')
+    parser = argparse.ArgumentParser(description='Train a detector, a segmentation model or a classifier.')
     parser.add_argument('config', help='config file, or eca_mmdet::NAME.py')
     parser.add_argument(
         '--work-dir', help='work directory for logs and checkpoints (default: work_dirs/NAME)'

@@ -12,6 +12,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from ...hosts import host_of
 from ..schedule_replay import (
     InitialState,
     copy_initial_state,
@@ -68,11 +69,10 @@ def describe_rate(runner: Runner) -> str:
 def ratio_to_linear_rule(runner: Runner) -> float:
     """Return the ratio of the learning rate to SGD's linear rule.
 
-    It is 0 for other or several optimizers, and for models that are not detectors.
+    It is 0 for other or several optimizers, and for other tasks than detection.
     """
-    model = unwrap_model(runner)
-    is_detector = hasattr(model, 'bbox_head') or hasattr(model, 'roi_head')
-    if type(getattr(runner.optim_wrapper, 'optimizer', None)).__name__ != 'SGD' or not is_detector:
+    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+    if type(optimizer).__name__ != 'SGD' or host_of(runner.cfg).scope != 'mmdet':
         return 0
     rate = max(group.get('initial_lr', group['lr']) for group in param_groups(runner))
     return rate / linear_rule(runner)
