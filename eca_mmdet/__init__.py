@@ -25,6 +25,7 @@ from .engine import (  # noqa: E402
     SafeResumeHook,
 )
 from .layers import ECALayer, eca_kernel_size  # noqa: E402
+from .prediction import Detector  # noqa: E402
 
 register_config_package()
 allow_training_state()
@@ -32,6 +33,7 @@ register_loading()
 
 __all__ = [
     'AutocastHook',
+    'Detector',
     'ECALayer',
     'ECAMobileNetV2',
     'ECAResNet',

@@ -23,7 +23,7 @@ from ..datasets.config_datasets import resolve_type
 from ..hosts import host_of, require_host
 from .embedded_config import read_config_text
 from .result import Result
-from .sources import SourceImage, UnreadableImage, is_stream, read_image, stream
+from .sources import SourceImage, UnreadableImage, is_stream, read_image, read_images, stream
 
 Source = Any
 _LOADERS = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'LoadPanopticAnnotations')
@@ -103,10 +103,7 @@ class Detector:
             FileNotFoundError: If a file does not exist or a folder has no images.
             ValueError: If an image cannot be read, or a class is unknown.
         """
-        if batch_size < 1:
-            raise ValueError(f'batch_size={batch_size}: it must be at least 1')
-        labels = self._labels(classes)
-        self.unreadable = []
+        labels = self._check(batch_size, classes)
         if is_stream(source):
             return self._predict_stream(self._readable(stream(source)), score_thr, batch_size, labels)
         if isinstance(source, (list, tuple)):
@@ -114,11 +111,27 @@ class Detector:
             return list(self._predict_stream(images, score_thr, batch_size, labels))
         return self._predict_batch([read_image(source)], score_thr, labels)[0]
 
+    def predict_files(
+        self,
+        paths: Sequence[Union[str, Path]],
+        score_thr: float = 0.3,
+        batch_size: int = 1,
+        classes: Optional[Sequence[Union[str, int]]] = None,
+    ) -> Iterator[Result]:
+        """Predict on image files like ``predict`` on a folder: files that cannot be read are left out."""
+        labels = self._check(batch_size, classes)
+        return self._predict_stream(self._readable(read_images(paths)), score_thr, batch_size, labels)
+
+    def _check(self, batch_size: int, classes: Optional[Sequence[Union[str, int]]]) -> Optional[List[int]]:
+        if batch_size < 1:
+            raise ValueError(f'batch_size={batch_size}: it must be at least 1')
+        self.unreadable = []
+        return self._labels(classes)
+
     def _readable(self, images: Iterable[Union[SourceImage, UnreadableImage]]) -> Iterator[SourceImage]:
         for image in images:
             if isinstance(image, UnreadableImage):
-                path, _, reason = str(image).partition(' ')
-                self.unreadable.append((path.rstrip(':'), reason))
+                self.unreadable.append((image.path, image.reason))
             else:
                 yield image
 

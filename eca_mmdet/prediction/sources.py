@@ -2,7 +2,7 @@
 
 import glob
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Union
+from typing import Any, Iterable, Iterator, List, NamedTuple, Union
 
 import cv2
 import numpy as np
@@ -20,6 +20,10 @@ class SourceImage(NamedTuple):
 
 class UnreadableImage(ValueError):
     """A file that cannot be read as an image."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f'{path} {reason}')
+        self.path, self.reason = path, reason
 
 
 def is_stream(source: Any) -> bool:
@@ -43,9 +47,14 @@ def stream(source: Union[str, Path]) -> Iterator[Union[SourceImage, UnreadableIm
     if path.suffix.lower() in VIDEOS and not path.is_dir():
         yield from _frames(path)
         return
-    for file in list_images(path):
+    yield from read_images(list_images(path))
+
+
+def read_images(paths: Iterable[Union[str, Path]]) -> Iterator[Union[SourceImage, UnreadableImage]]:
+    """Read image files; one that cannot be read yields the error instead."""
+    for path in paths:
         try:
-            yield read_image(file)
+            yield read_image(path)
         except UnreadableImage as error:
             yield error
 
@@ -73,6 +82,8 @@ def read_image(source: Any) -> SourceImage:
     Raises:
         FileNotFoundError: If a file does not exist.
         UnreadableImage: If it cannot be read as an image.
+        ValueError: If an array has another shape or type.
+        TypeError: If it is something else.
     """
     if isinstance(source, (str, Path)):
         path = Path(source).expanduser()
@@ -83,9 +94,9 @@ def read_image(source: Any) -> SourceImage:
             data = np.frombuffer(path.read_bytes(), np.uint8)
             pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         except (OSError, cv2.error) as error:
-            raise UnreadableImage(f'{path}: {error}') from None
+            raise UnreadableImage(str(path), f'cannot be read: {error}') from None
         if pixels is None:
-            raise UnreadableImage(f'{path} cannot be read as an image')
+            raise UnreadableImage(str(path), 'is not an image or is damaged')
         return SourceImage(pixels, str(path))
     if hasattr(source, 'convert') and hasattr(source, 'mode'):  # PIL, which is not imported here
         return SourceImage(np.ascontiguousarray(np.asarray(source.convert('RGB'))[..., ::-1]))
@@ -100,7 +111,7 @@ def read_image(source: Any) -> SourceImage:
 def _to_bgr(array: np.ndarray) -> np.ndarray:
     is_color = array.ndim == 3 and array.shape[2] == 3
     if array.dtype != np.uint8 or not (is_color or array.ndim == 2) or 0 in array.shape:
-        raise UnreadableImage(
+        raise ValueError(
             f'an array must be (H, W, 3) or (H, W) of type uint8 with BGR channels, got {array.shape} of '
             f'type {array.dtype}. Convert it with cv2.cvtColor or (array * 255).astype("uint8")'
         )
@@ -113,7 +124,7 @@ def _frames(path: Path) -> Iterator[SourceImage]:
     video = cv2.VideoCapture(str(path))
     try:
         if not video.isOpened():
-            raise UnreadableImage(f'{path} cannot be opened as a video')
+            raise UnreadableImage(str(path), 'cannot be opened as a video')
         number = 0
         while True:
             is_read, pixels = video.read()
