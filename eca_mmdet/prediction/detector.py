@@ -62,12 +62,12 @@ class Detector:
         device: Union[str, torch.device, None] = None,
     ) -> None:
         if weights is None:
-            self.cfg, self.model, meta = _load_checkpoint_alone(Path(config_or_weights).expanduser())
+            self.cfg, model, meta = _load_checkpoint_alone(Path(config_or_weights).expanduser())
         else:
             self.cfg = load_config(find_config(str(config_or_weights)))
-            self.model, meta = _load_model(self.cfg, Path(weights).expanduser())
+            model, meta = _load_model(self.cfg, Path(weights).expanduser())
         self.device = torch.device(device or ('cuda:0' if torch.cuda.is_available() else 'cpu'))
-        self.model.to(self.device).eval()
+        self.model: Any = model.to(self.device).eval()
         self.classes = _class_names(self.cfg, meta)
         self.unreadable: List[Tuple[str, str]] = []
         self._scope = host_of(self.cfg).scope

@@ -35,7 +35,7 @@ def draw(result: 'Result') -> np.ndarray:
         raise ImportError(f'drawing needs supervision ({error}):\n    pip install supervision') from None
     canvas = np.ascontiguousarray(result.image)
     if result.probabilities is not None:
-        return _write_top(canvas.copy(), result)
+        return _write_text(canvas.copy(), result.summary())
     if result.segmentation is not None:
         return _blend_classes(canvas, result.segmentation)
     detections = result.to_supervision()
@@ -68,10 +68,8 @@ def _blend_classes(canvas: np.ndarray, segmentation: np.ndarray) -> np.ndarray:
     return cv2.addWeighted(canvas, 0.4, colors, 0.6, 0)
 
 
-def _write_top(canvas: np.ndarray, result: 'Result') -> np.ndarray:
-    label = int(np.argmax(result.probabilities))
-    text = f'{result.classes[label]} {result.probabilities[label]:.2f}'  # type: ignore[index]
-    scale = float(np.clip(min(result.size) / 600, 0.35, 1.0))
+def _write_text(canvas: np.ndarray, text: str) -> np.ndarray:
+    scale = float(np.clip(min(canvas.shape[:2]) / 600, 0.35, 1.0))
     (_, height), baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     cv2.rectangle(canvas, (0, 0), (canvas.shape[1], height + baseline + 4), (0, 0, 0), -1)
     at = (3, height + 2)

@@ -36,10 +36,12 @@ def read_config_text(text: Any) -> Config:
         statements = ast.parse(text).body
         values = {}
         for statement in statements:
-            is_plain = isinstance(statement, ast.Assign) and len(statement.targets) == 1
-            if not is_plain or not isinstance(statement.targets[0], ast.Name):
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+            if not isinstance(statement, ast.Assign) or not isinstance(target, ast.Name):
                 raise ValueError(f'line {statement.lineno} of its config is not an assignment')
-            values[statement.targets[0].id] = _literal(statement.value)
+            if len(statement.targets) > 1:
+                raise ValueError(f'line {statement.lineno} of its config has several targets')
+            values[target.id] = _literal(statement.value)
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f'its config cannot be read: {type(error).__name__}') from None
     cfg = Config(_without_files(values))
@@ -57,9 +59,10 @@ def _literal(node: ast.AST) -> Any:
         return {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)](values)
     if isinstance(node, ast.Dict) and all(node.keys):
         return {_literal(key): _literal(value) for key, value in zip(node.keys, node.values) if key}
-    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict'
-    if is_call and not node.args and all(keyword.arg for keyword in node.keywords):
-        return {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
+    if isinstance(node, ast.Call) and not node.args and ast.unparse(node.func) == 'dict':
+        values_by_name = {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
+        if None not in values_by_name:  # dict(**other)
+            return values_by_name
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         value = _literal(node.operand)
         if isinstance(value, (int, float)):
