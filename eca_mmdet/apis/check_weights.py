@@ -22,8 +22,9 @@ from .options import type_name
 from .task import task_of
 
 ECA_WEIGHTS_HELP = (
-    '  to get it: download the official ECANet ImageNet checkpoint (links in its README, '
-    'github.com/BangguWu/ECANet) and run\n'
+    '  to get it:\n'
+    '      {get} {name}\n'
+    '  or, with a downloaded official ECANet ImageNet checkpoint (links in docs/checkpoints.md):\n'
     '      {tool} DOWNLOADED {path}\n'
 )
 OTHER_WEIGHTS_HELP = (
@@ -186,7 +187,12 @@ def _check_pretrained(cfg: Config) -> None:
             raise FileNotFoundError(
                 f'weights {path} of {key}: no such file\n'
                 + _weights_help(node).format(
-                    path=path, key=key, depth=node.get('depth'), tool=tool('convert_weights.py')
+                    path=path,
+                    key=key,
+                    depth=node.get('depth'),
+                    name=Path(path).stem,
+                    get=tool('get_weights.py'),
+                    tool=tool('convert_weights.py'),
                 )
             )
         elif _is_ours(node):
