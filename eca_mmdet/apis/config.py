@@ -119,13 +119,13 @@ def _data_roots(node: Any) -> Iterator[str]:
 
 
 def _replace_root(node: Any, old: str, new: str) -> Any:
-    """Replace the folder ``old`` in all data roots and annotation files of a config node."""
+    """Replace the folder ``old`` in all data roots and annotation paths of a config node."""
     if isinstance(node, (list, tuple)):
         return type(node)(_replace_root(item, old, new) for item in node)
     if not isinstance(node, dict):
         return node
     for key, value in node.items():
-        if key in ('data_root', 'ann_file') and isinstance(value, str):
+        if key in ('data_root', 'ann_file', 'seg_prefix') and isinstance(value, str):
             if f'{value}/'.startswith(f'{old}/'):
                 node[key] = new + value[len(old) :].lstrip('/')
         else:

@@ -10,6 +10,7 @@ from mmdet.registry import HOOKS, METRICS
 from mmengine.config import Config
 from torch import nn
 
+from ..datasets import load_panoptic  # noqa: F401  registers LoadPanoptic
 from ..datasets.dataset_checks import check_datasets
 from ..evaluation import (
     asked_for_ap,

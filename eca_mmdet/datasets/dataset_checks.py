@@ -1,7 +1,7 @@
 """Check the datasets of a config before a run.
 
-Only COCO annotations on the local disk that are read by mmdet's ``CocoDataset`` are checked. For other
-datasets, a message in the log states why they were not checked.
+Only COCO annotations on the local disk that are read by mmdet's ``CocoDataset`` or ``CocoPanopticDataset``
+are checked. For other datasets, a message in the log states why they were not checked.
 """
 
 import logging
@@ -17,11 +17,12 @@ from mmengine.logging import print_log
 from torch import nn
 
 from .annotation_checks import AnnotationUse, check_annotations, check_index, read_annotations
-from .coco_readers import unsupported_reason
+from .coco_readers import is_panoptic, unsupported_reason
 from .config_datasets import Split, class_names, dataset_class, find_datasets, resolve_type
 from .evaluator_checks import check_evaluators
 from .image_checks import check_images
 from .label_checks import Classes, check_categories, check_heads, check_same_labels
+from .panoptic_checks import check_panoptic_annotations, check_panoptic_classes
 
 _MASK_METHODS = ('transform', '_load_masks', '_process_masks')
 _FILTERS = {CocoDataset.filter_data, CityscapesDataset.filter_data}
@@ -52,18 +53,18 @@ def check_datasets(cfg: Config, splits: Sequence[str], model: Optional[nn.Module
             if reason:
                 print_log(f'{key} was not checked: {reason}.', level=logging.WARNING)
                 continue
-            classes = _check_coco_dataset(split)
+            if is_panoptic(split.cls):
+                classes = _check_panoptic_dataset(split, cfg.model, model)
+            else:
+                classes = _check_coco_dataset(split)
+                check_heads(cfg.model, classes, key, model)
+                if split.is_trained:
+                    _check_masks_are_loaded(cfg.model, split)
             checked.append((split, classes))
             (trained if split.is_trained else evaluated)[key] = classes
-            check_heads(cfg.model, classes, key, model)
-            if split.is_trained:
-                _check_masks_are_loaded(cfg.model, split)
         if name != 'train':
-            ann_file, classes = '', ()
-            if len(found) == len(checked) == 1:
-                split, classes = checked[0]
-                ann_file = split.resolve_path(split.settings['ann_file'])
-            check_evaluators(cfg.get(f'{name}_evaluator'), f'{name}_evaluator', ann_file, classes, model)
+            only = checked[0] if len(found) == len(checked) == 1 else None
+            check_evaluators(cfg.get(f'{name}_evaluator'), f'{name}_evaluator', only, model)
     if 'language_model' not in cfg.model:  # classes of open-vocabulary detectors are words, not labels
         check_same_labels(trained, {**trained, **evaluated})
 
@@ -97,6 +98,14 @@ def _check_coco_dataset(split: Split) -> Classes:
     message = f'The images of {split.key} were not checked: the dataset class {reason} them.'
     print_log(message, level=logging.WARNING)
     return classes
+
+
+def _check_panoptic_dataset(split: Split, model: dict, built: Optional[nn.Module]) -> Classes:
+    path = _annotation_file(split)
+    content = check_panoptic_annotations(split, path)
+    transforms = list(_iter_transforms(split.settings.get('pipeline') or []))
+    check_images(split, content['images'], path, transforms)
+    return check_panoptic_classes(split, content, path, model, built)
 
 
 def _annotation_file(split: Split) -> Path:

@@ -11,15 +11,16 @@ from mmengine.logging import print_log
 from torch import nn
 
 from .annotation_checks import AnnotationUse, check_annotations, check_index, read_annotations
-from .config_datasets import is_remote, resolve_type
+from .coco_readers import is_panoptic
+from .config_datasets import Split, is_remote, resolve_type
 from .label_checks import Classes
+from .panoptic_checks import PANOPTIC_METRICS, check_panoptic_evaluator
 
 
 def check_evaluators(
     evaluators: Any,
     key: str,
-    ann_file: str,
-    classes: Classes,
+    dataset: Optional[Tuple[Split, Classes]],
     model: Optional[nn.Module] = None,
 ) -> None:
     """Check the annotation files of evaluators.
@@ -27,9 +28,7 @@ def check_evaluators(
     Args:
         evaluators: The config's evaluator, or a list of them.
         key: Their name in the config, such as ``val_evaluator``.
-        ann_file: The annotation file of the dataset. Empty if there are several datasets or it was not
-            checked.
-        classes: The classes of the dataset.
+        dataset: The dataset and its classes. ``None`` if there are several datasets or it was not checked.
         model: The model, if it was built.
 
     Raises:
@@ -40,9 +39,13 @@ def check_evaluators(
     is_list = isinstance(evaluators, (list, tuple))
     for index, evaluator in enumerate(evaluators if is_list else [evaluators]):
         name = f'{key}.{index}' if is_list else key
-        reason = _skip_reason(evaluator, ann_file)
-        if reason:
+        reason = _skip_reason(evaluator, dataset)
+        if reason or dataset is None:
             print_log(f'{name} was not checked: {reason}.', level=logging.WARNING)
+            continue
+        split, classes = dataset
+        if is_panoptic(split.cls):
+            check_panoptic_evaluator(evaluator, name, split)
             continue
         if 'segm' in _metrics(evaluator) and not evaluator.get('format_only') and _has_no_masks(model):
             raise ValueError(
@@ -50,14 +53,18 @@ def check_evaluators(
                 f'Use --cfg-options {name}.metric=bbox'
             )
         if evaluator.get('ann_file'):
+            ann_file = split.resolve_path(split.settings['ann_file'])
             _check_ground_truth(evaluator, name, Path(ann_file), classes)
 
 
-def _skip_reason(evaluator: Any, ann_file: str) -> str:
+def _skip_reason(evaluator: Any, dataset: Optional[Tuple[Split, Classes]]) -> str:
     cls = resolve_type(METRICS, evaluator.get('type') if isinstance(evaluator, dict) else evaluator)
-    if not isinstance(cls, type) or not issubclass(cls, CocoMetric) or issubclass(cls, LVISMetric):
-        return f'{getattr(cls, "__name__", cls)} is not a CocoMetric'
-    if not ann_file:
+    known: tuple = (CocoMetric, *PANOPTIC_METRICS)
+    if dataset:
+        known = PANOPTIC_METRICS if is_panoptic(dataset[0].cls) else (CocoMetric,)
+    if not isinstance(cls, type) or not issubclass(cls, known) or issubclass(cls, LVISMetric):
+        return f'{getattr(cls, "__name__", cls)} is not a {known[0].__name__}'
+    if dataset is None:
         return 'it evaluates several datasets, or one that was not checked'
     if is_remote(evaluator.get('ann_file') or '', evaluator.get('backend_args')):
         return 'its annotations are not on the local disk'

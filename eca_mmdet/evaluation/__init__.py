@@ -2,10 +2,12 @@
 
 from .coco_metric import FastCocoMetric
 from .evaluators import asked_for_ap, coco_kinds, is_custom, result_prefixes, split_by_type, use_fast_coco
+from .panoptic_metric import PanopticMetric
 from .report import collect_results, explain_empty, is_empty, results_table
 
 __all__ = [
     'FastCocoMetric',
+    'PanopticMetric',
     'asked_for_ap',
     'coco_kinds',
     'collect_results',

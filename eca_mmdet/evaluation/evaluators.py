@@ -8,16 +8,19 @@ from mmdet.registry import METRICS
 from mmengine.logging import print_log
 
 from .coco_metric import FastCocoMetric
+from .panoptic_metric import PanopticMetric
 
 Evaluators = Union[dict, list]
+_CLASSWISE = (CocoMetric, CocoPanopticMetric, PanopticMetric)
 
 
 def split_by_type(evaluator: Evaluators, classwise: bool = False) -> Evaluators:
-    """Split ``CocoMetric`` evaluators into one metric per type, such as bbox and segm.
+    """Split ``CocoMetric`` evaluators into one metric per type, such as bbox and segm, each with a prefix.
 
     mmdet stores the per-class AP of all types under the same names, so that the last type would overwrite
     the others. Each split metric gets its own prefix. ``CocoMetric`` is replaced by ``FastCocoMetric``,
-    which accepts the same arguments. Subclasses and other metrics are not changed.
+    which accepts the same arguments. ``PanopticMetric`` gets a prefix too. Subclasses and other metrics are
+    not changed.
 
     Args:
         evaluator: The ``test_evaluator`` of a config. It is not modified.
@@ -33,7 +36,7 @@ def split_by_type(evaluator: Evaluators, classwise: bool = False) -> Evaluators:
     """
     metrics = [_use_fast_metric(item, classwise) for item in _list_metrics(evaluator)]
     if classwise and not any(isinstance(item, dict) and item.get('classwise') for item in metrics):
-        print_log('--classwise: none of the evaluators can report per-class AP', level=logging.WARNING)
+        print_log('--classwise: none of the evaluators can report results of classes', level=logging.WARNING)
     for item in metrics:
         _check_options(item)
     if is_custom(evaluator):
@@ -41,14 +44,13 @@ def split_by_type(evaluator: Evaluators, classwise: bool = False) -> Evaluators:
     used = {item.get('prefix') for item in metrics if isinstance(item, dict) and not _is_fast_coco(item)}
     split = []
     for item in metrics:
-        if not _reports_coco_results(item):
+        kinds = _kinds(item)
+        if not kinds:
             split.append(item)
-            continue
-        kinds = item.get('metric', 'bbox')
-        for kind in [kinds] if isinstance(kinds, str) else kinds:
+        for kind in kinds:
             prefix = _unused_prefix(kind, item.get('prefix'), used)
             used.add(prefix)
-            split.append({**item, 'metric': kind, 'prefix': prefix})
+            split.append({**item, 'prefix': prefix, **({} if kind == 'panoptic' else {'metric': kind})})
     return split
 
 
@@ -78,21 +80,18 @@ def coco_kinds(evaluator: Evaluators) -> Dict[str, str]:
     """Map the prefix of each metric that ``split_by_type`` made to its type, such as ``'bbox'``."""
     if is_custom(evaluator):
         return {}
-    return {
-        item['prefix']: item['metric'] for item in _list_metrics(evaluator) if _reports_coco_results(item)
-    }
+    return {item['prefix']: kind for item in _list_metrics(evaluator) for kind in _kinds(item)}
 
 
 def asked_for_ap(evaluator: Evaluators) -> List[str]:
-    """List the prefixes of the metrics from ``split_by_type`` that report an AP of boxes or masks."""
+    """List the prefixes of the metrics from ``split_by_type`` that report an AP of boxes or masks, or PQ."""
     if is_custom(evaluator):
         return []
     return [
         item['prefix']
         for item in _list_metrics(evaluator)
-        if _reports_coco_results(item)
-        and item['metric'] in ('bbox', 'segm')
-        and _includes_ap(item.get('metric_items'))
+        for kind in _kinds(item)
+        if kind == 'panoptic' or (kind in ('bbox', 'segm') and _includes_ap(item.get('metric_items')))
     ]
 
 
@@ -117,8 +116,12 @@ def _is_fast_coco(item: Any) -> bool:
     return isinstance(item, dict) and _metric_class(item) is FastCocoMetric
 
 
-def _reports_coco_results(item: Any) -> bool:
-    return _is_fast_coco(item) and not item.get('format_only')
+def _kinds(item: Any) -> List[str]:
+    """Return the types of a COCO metric, such as bbox and segm. Empty for other metrics."""
+    if _is_fast_coco(item) and not item.get('format_only'):
+        kinds = item.get('metric', 'bbox')
+        return [kinds] if isinstance(kinds, str) else list(kinds)
+    return ['panoptic'] if isinstance(item, dict) and _metric_class(item) is PanopticMetric else []
 
 
 def _use_fast_metric(item: Any, classwise: bool) -> Any:
@@ -128,7 +131,7 @@ def _use_fast_metric(item: Any, classwise: bool) -> Any:
     changes: Dict[str, Any] = {}
     if cls is CocoMetric:
         changes['type'] = 'mmdet.FastCocoMetric'
-    if classwise and isinstance(cls, type) and issubclass(cls, (CocoMetric, CocoPanopticMetric)):
+    if classwise and isinstance(cls, type) and issubclass(cls, _CLASSWISE):
         changes['classwise'] = True
     return {**item, **changes}
 

@@ -9,9 +9,13 @@ from ..results_file import cell, plain, text_table
 COLUMNS = {'AP': 'mAP', 'AP50': 'mAP_50', 'AP75': 'mAP_75', 'APs': 'mAP_s', 'APm': 'mAP_m', 'APl': 'mAP_l'}
 """Maps COCO's column names to mmdet's metric items."""
 NAMES = {name: column for column, name in COLUMNS.items()}
-KINDS = {kind: kind for kind in ('bbox', 'segm', 'proposal', 'proposal_fast')}
+KINDS = {kind: kind for kind in ('bbox', 'segm', 'proposal', 'proposal_fast', 'panoptic')}
 """Default prefixes of the COCO metrics and their types, see ``coco_kinds``."""
-PER_CLASS_SUFFIX = '_precision'
+PER_CLASS_SUFFIXES = {'panoptic': '_PQ'}
+"""Ending of the results of classes, for each type of metric; ``_precision`` for all others."""
+QUALITIES = ('PQ', 'SQ', 'RQ')
+GROUPS = {'all': '', 'things': '_th', 'stuff': '_st'}
+"""Ending of the panoptic quality of each group of classes."""
 
 
 def collect_results(metrics: Dict[str, Any], kinds: Dict[str, str] = KINDS) -> Dict[str, Any]:
@@ -23,8 +27,8 @@ def collect_results(metrics: Dict[str, Any], kinds: Dict[str, str] = KINDS) -> D
 
     Returns:
         ``{prefix: {name: value}}``. AP values of COCO metrics are named as in ``COLUMNS``, and are ``None``
-        if the data has no such objects. Per-class AP is under ``per_class``. Results of other metrics keep
-        their names and values. Results without a prefix are under ``other``.
+        if the data has no such objects. AP or PQ of each class is under ``per_class``. Results of other
+        metrics keep their names and values. Results without a prefix are under ``other``.
     """
     results: Dict[str, Any] = {}
     for name, value in metrics.items():
@@ -32,8 +36,10 @@ def collect_results(metrics: Dict[str, Any], kinds: Dict[str, str] = KINDS) -> D
         row = results.setdefault(prefix, {})
         if prefix not in kinds:
             row[item if item not in row else name] = plain(value)
-        elif item.endswith(PER_CLASS_SUFFIX):
-            row.setdefault('per_class', {})[item[: -len(PER_CLASS_SUFFIX)]] = _missing_as_none(value)
+            continue
+        suffix = PER_CLASS_SUFFIXES.get(kinds[prefix], '_precision')
+        if item.endswith(suffix):
+            row.setdefault('per_class', {})[item.removesuffix(suffix)] = _missing_as_none(value)
         else:
             item = item.removeprefix(f'{kinds[prefix]}_')
             row[NAMES.get(item, item)] = _missing_as_none(value)
@@ -63,26 +69,34 @@ def _missing_as_none(value: Any) -> Any:
 
 
 def results_table(results: Dict[str, Any]) -> str:
-    """Format the results as text tables: COCO's AP, all other numbers, and per-class AP if present."""
+    """Format the results as text tables: AP, panoptic quality, other numbers, and results of classes."""
     columns = [column for column in COLUMNS if any(column in row for row in results.values())]
     ap = [
         [prefix, *(cell(row[column]) if column in row else '' for column in columns)]
         for prefix, row in results.items()
         if any(column in row for column in columns)
     ]
+    panoptic = [
+        [f'{prefix} {group}', *(cell(row.get(name + suffix)) for name in QUALITIES)]
+        for prefix, row in results.items()
+        for group, suffix in GROUPS.items()
+        if 'PQ_th' in row
+    ]
+    qualities = {name + suffix for name in QUALITIES for suffix in GROUPS.values()}
     others = [
         [f'{prefix} {name}', cell(value)]
         for prefix, row in results.items()
         for name, value in row.items()
-        if name not in columns and name != 'per_class'
+        if name not in columns and name != 'per_class' and not ('PQ_th' in row and name in qualities)
     ]
     by_class = {prefix: row['per_class'] for prefix, row in results.items() if 'per_class' in row}
     names = sorted({name for values in by_class.values() for name in values})
     classes = [[name, *(cell(values.get(name)) for values in by_class.values())] for name in names]
     tables = [
         (['', *columns], ap),
+        (['', *QUALITIES], panoptic),
         (['', 'value'], others),
-        (['class', *(f'{prefix} AP' for prefix in by_class)], classes),
+        (['class', *(f'{prefix} {_measure(results[prefix])}' for prefix in by_class)], classes),
     ]
     text = '\n'.join(text_table(head, rows) for head, rows in tables if rows)
     if any('-' in row for _, rows in tables for row in rows):
@@ -90,12 +104,16 @@ def results_table(results: Dict[str, Any]) -> str:
     return text
 
 
+def _measure(row: Dict[str, Any]) -> str:
+    return 'PQ' if 'PQ' in row else 'AP'
+
+
 def is_empty(results: Dict[str, Any], asked: List[str], detections: Optional[int]) -> bool:
-    """Whether AP was requested and every AP is 0.
+    """Whether AP or PQ was requested and every AP and PQ is 0.
 
     Args:
         results: The results of ``collect_results``.
-        asked: Prefixes of the metrics that report an AP, see ``asked_for_ap``.
+        asked: Prefixes of the metrics that report an AP or PQ, see ``asked_for_ap``.
         detections: Number of detections, or ``None`` if the detector predicts no boxes. Without detections,
             mmdet reports no results at all.
     """
@@ -105,7 +123,7 @@ def is_empty(results: Dict[str, Any], asked: List[str], detections: Optional[int
         if row is None:
             values += [0] if detections == 0 else [1]
         else:
-            values += [row[column] for column in COLUMNS if row.get(column) is not None]
+            values += [row[column] for column in (*COLUMNS, 'PQ') if row.get(column) is not None]
     return bool(values) and not any(values)
 
 
@@ -121,7 +139,7 @@ def explain_empty(cfg: Config, detections: Optional[int], images: int, trained_i
     test_cfg = cfg.model.get('test_cfg') or {}
     threshold = (test_cfg.get('rcnn') or test_cfg).get('score_thr')
     if detections is None:
-        finding = f'every AP on {images} images is below 0.0005'
+        finding = f'every AP or PQ on {images} images is below 0.0005'
     elif detections:
         finding = f'{detections} detections in {images} images, but none is correct (AP below 0.0005)'
     else:

@@ -46,5 +46,14 @@ class UniquePicturesHook(DetVisualizationHook):
             if folder is not None and self.file_names:
                 name = self.file_names.get(sample.img_path, os.path.basename(sample.img_path))
                 self.test_out_dir = os.path.join(folder, os.path.dirname(name))
-            super().after_test_iter(runner, batch_idx, data_batch, [sample])
+            super().after_test_iter(runner, batch_idx, data_batch, [self._without_empty(sample)])
         self.test_out_dir = folder
+
+    def _without_empty(self, sample: DetDataSample) -> DetDataSample:
+        """Remove a panoptic prediction without segments, which mmdet's visualizer cannot draw."""
+        predicted = getattr(sample, 'pred_panoptic_seg', None)
+        if predicted is None or (predicted.sem_seg != len(self._visualizer.dataset_meta['classes'])).any():
+            return sample
+        sample = sample.clone()
+        del sample.pred_panoptic_seg
+        return sample

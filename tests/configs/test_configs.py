@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import mmdet
 import pytest
 import torch
 from conftest import load_tool
@@ -12,6 +13,7 @@ from mmengine.registry import init_default_scope
 
 from eca_mmdet.backbones import FAMILIES
 from eca_mmdet.layers.roi_align import RoIAlign
+from eca_mmdet.meta_device import build_on_meta
 from eca_mmdet.mmdet1_boxes import _RoIAlign1x
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
@@ -28,6 +30,7 @@ TIMM = [
         *('eca_resnet33ts', 'eca_resnext26ts'),
     )
 ]
+PANOPTIC = ['panoptic_fpn_ecanet50_fpn_1x.py']
 SIZES = {18: '3577', 34: '3357', 50: '3557', 101: '3357', 152: '3357'}
 
 
@@ -42,7 +45,7 @@ def without_weights(cfg):
 
 
 def test_configs__cover_every_detector_and_backbone():
-    assert set(RELEASED + MOBILENET + TIMM) <= set(CONFIGS)
+    assert set(RELEASED + MOBILENET + PANOPTIC + TIMM) <= set(CONFIGS)
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -51,7 +54,9 @@ def test_config__trains_one_step_and_predicts(name):
     from mmdet.testing import demo_mm_inputs
 
     cfg = without_weights(Config.fromfile(ROOT / name))
-    assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'FastCocoMetric'
+    is_panoptic = name in PANOPTIC
+    metric = 'PanopticMetric' if is_panoptic else 'FastCocoMetric'
+    assert cfg.val_evaluator.type == cfg.test_evaluator.type == metric
     if 'roi_head' in cfg.model:  # fewer RoIs: their heads take most of the time
         cfg.model.train_cfg.rcnn.sampler.num = 32
         cfg.model.test_cfg.rpn.max_per_img, cfg.model.test_cfg.rcnn.max_per_img = 50, 10
@@ -60,7 +65,13 @@ def test_config__trains_one_step_and_predicts(name):
     assert list(model.backbone.out_channels) == cfg.model.neck.in_channels
     heads = cfg.model.get('roi_head', cfg.model)
     classes, with_mask = heads.bbox_head.num_classes, 'mask_head' in heads
-    inputs = demo_mm_inputs(2, [[3, 64, 96], [3, 80, 64]], num_classes=max(classes, 2), with_mask=with_mask)
+    inputs = demo_mm_inputs(
+        2,
+        [[3, 64, 96], [3, 80, 64]],
+        num_classes=max(classes, 2),
+        with_mask=with_mask,
+        with_semantic=is_panoptic,
+    )
     for sample in inputs['data_samples']:
         sample.gt_instances.labels %= classes
     data = model.data_preprocessor(inputs, training=True)
@@ -73,10 +84,13 @@ def test_config__trains_one_step_and_predicts(name):
         data = model.eval().data_preprocessor(inputs, training=False)
         results = model(**data, mode='predict')
     assert len(results) == 2
-    assert ('masks' in results[0].pred_instances) == with_mask
+    if is_panoptic:
+        assert results[0].pred_panoptic_seg.sem_seg.shape == (1, 64, 96)
+    else:
+        assert ('masks' in results[0].pred_instances) == with_mask
 
 
-@pytest.mark.parametrize('name', RELEASED + MOBILENET)
+@pytest.mark.parametrize('name', RELEASED + MOBILENET + PANOPTIC)
 def test_1x_configs__use_the_1x_schedule_and_the_linear_scaling_rule(name):
     cfg = Config.fromfile(ROOT / name)
     rate = 0.02 * 2 / 16 / (2 if name.startswith('retinanet') else 1)
@@ -89,7 +103,7 @@ def test_1x_configs__use_the_1x_schedule_and_the_linear_scaling_rule(name):
     assert cfg.data_root == 'data/coco/'
 
 
-@pytest.mark.parametrize('name', RELEASED)
+@pytest.mark.parametrize('name', RELEASED + PANOPTIC)
 def test_released_configs__use_the_kernel_sizes_of_their_weights(name):
     backbone = Config.fromfile(ROOT / name).model.backbone
     sizes = SIZES[backbone.depth]
@@ -109,6 +123,22 @@ def test_mobilenet_configs__start_from_the_released_weights():
         assert list(backbone.out_channels) == model.neck.in_channels
 
 
+def test_panoptic_config__is_mmdets_with_eca_and_the_fast_roi_align():
+    model = Config.fromfile(ROOT / PANOPTIC[0]).model
+    base = Path(mmdet.__file__).parent / '.mim/configs/panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py'
+    expected = Config.fromfile(base).model
+    model.backbone.update(type='ResNet', init_cfg=expected.backbone.init_cfg)
+    del model.backbone.eca_kernel_sizes
+    for key in ('bbox_roi_extractor', 'mask_roi_extractor'):
+        model.roi_head[key].type = 'SingleRoIExtractor'
+    model, expected = (build_on_meta(cfg, 'mmdet') for cfg in (model, expected))
+    assert repr(model) == repr(expected)
+    assert model.semantic_head.loss_seg.__dict__ == expected.semantic_head.loss_seg.__dict__
+    assert model.test_cfg == expected.test_cfg
+    assert model.train_cfg == expected.train_cfg
+    assert model.data_preprocessor.seg_pad_value == expected.data_preprocessor.seg_pad_value == 255
+
+
 @pytest.mark.parametrize('name', TIMM)
 def test_timm_configs__use_the_schedule_of_mmdets_strikes_back_configs(name):
     cfg = Config.fromfile(ROOT / name)
@@ -120,7 +150,7 @@ def test_timm_configs__use_the_schedule_of_mmdets_strikes_back_configs(name):
     assert cfg.model.backbone.init_cfg.checkpoint == f'weights/{network}.pth'
 
 
-@pytest.mark.parametrize('name', RELEASED + MOBILENET + TIMM)
+@pytest.mark.parametrize('name', RELEASED + MOBILENET + PANOPTIC + TIMM)
 def test_model_index__describes_every_1x_config(name):
     import yaml
 
@@ -152,6 +182,6 @@ def test_checkpoint_list__refers_to_existing_configs():
 def test_two_stage_configs__use_the_fast_roi_align(name):
     head = Config.fromfile(ROOT / name).model.roi_head
     extractors = [head[key] for key in ('bbox_roi_extractor', 'mask_roi_extractor') if key in head]
-    assert len(extractors) == 1 + ('mask_rcnn' in name)
+    assert len(extractors) == 1 + ('mask_rcnn' in name or name in PANOPTIC)
     for extractor in extractors:
         assert {type(layer) for layer in MODELS.build(extractor).roi_layers} <= {RoIAlign, _RoIAlign1x}

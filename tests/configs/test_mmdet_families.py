@@ -96,7 +96,7 @@ def coco_json(classes, panoptic):
     return dict(
         images=[image],
         annotations=[segments if panoptic else polygon],
-        categories=[dict(id=i, name=name, isthing=1) for i, name in enumerate(classes, 1)],
+        categories=[dict(id=i, name=name, isthing=int(i <= 80)) for i, name in enumerate(classes, 1)],
     )
 
 

@@ -50,13 +50,14 @@ class CustomClassesDataset(CocoDataset):
 
 
 UNSUPPORTED = ['VOCDataset', 'XMLDataset', 'LVISV1Dataset', 'LVISV05Dataset', 'OpenImagesDataset',
-          'CrowdHumanDataset', 'WIDERFaceDataset', 'CocoPanopticDataset', 'V3DetDataset', 'DSDLDetDataset',
+          'CrowdHumanDataset', 'WIDERFaceDataset', 'V3DetDataset', 'DSDLDetDataset',
           'MOTChallengeDataset', 'RefCocoDataset', 'ODVGDataset', 'CocoCaptionDataset', 'ReIDDataset',
           'YouTubeVISDataset',
-          'ADE20KPanopticDataset', 'Flickr30kDataset', 'CustomFormatDataset', CustomFormatDataset,
+          'Flickr30kDataset', 'CustomFormatDataset', CustomFormatDataset,
           'CustomLoadingDataset']  # fmt: skip
 SUPPORTED = ['CocoDataset', 'CityscapesDataset', 'DeepFashionDataset', 'iSAIDDataset',
              'Objects365V1Dataset', 'Objects365V2Dataset', 'ADE20KInstanceDataset',
+             'CocoPanopticDataset', 'ADE20KPanopticDataset',
              'CustomClassesDataset', 'mmdet.CocoDataset']  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def test_classwise__keeps_the_configured_value_by_default(configured):
     assert metric.get('classwise') == configured.get('classwise')
 
 
-@pytest.mark.parametrize('kind', ['CocoMetric', 'LVISMetric', 'CocoPanopticMetric'])
+@pytest.mark.parametrize('kind', ['CocoMetric', 'LVISMetric', 'CocoPanopticMetric', 'PanopticMetric'])
 def test_classwise__is_added_to_every_metric_that_supports_it(kind):
     first, second = split_by_type([dict(type=kind), dict(type='VOCMetric')], classwise=True)
     assert first['classwise'] is True
@@ -43,7 +43,7 @@ def test_classwise__is_added_to_every_metric_that_supports_it(kind):
 
 def test_classwise__warns_if_no_metric_supports_it(capsys):
     split_by_type(dict(type='VOCMetric'), classwise=True)
-    assert 'none of the evaluators can report per-class AP' in capsys.readouterr().out
+    assert 'none of the evaluators can report results of classes' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('wrap', [lambda m: dict(metrics=m), lambda m: dict(type='Evaluator', metrics=m)])

@@ -85,7 +85,7 @@ def test_json__holds_the_results_and_their_description(tmp_path):
     [
         (0, 'no detection in 7 images reached score_thr=0.05'),
         (12, '12 detections in 7 images, but none is correct'),
-        (None, 'every AP on 7 images is below 0.0005'),
+        (None, 'every AP or PQ on 7 images is below 0.0005'),
     ],
 )
 def test_empty_result__is_explained(detections, text):
