@@ -5,13 +5,16 @@ import logging
 import os
 import shutil
 import sys
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
@@ -36,6 +39,12 @@ def _seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _scope():
+    """Look up types in mmdet, as in a run of its configs, whatever an earlier test has set."""
+    init_default_scope('mmdet')
+
+
 @pytest.fixture(scope='session', autouse=True)
 def _cache_metafiles():
     """Cache mmdet's metafiles: reading them for every ``mmdet::`` base takes 90 % of the loading time."""
@@ -43,6 +52,22 @@ def _cache_metafiles():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utils, 'load', lru_cache(utils.load))
+        yield
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _cache_configs():
+    """Read each config of this repository once: a test gets a copy. Reading one takes 0.2 to 0.5 s."""
+    read = lru_cache(Config.fromfile)
+
+    def fromfile(filename, *args, **kwargs):
+        is_ours = ROOT / 'configs' in Path(filename).resolve().parents
+        if not is_ours or args or kwargs:
+            return read.__wrapped__(filename, *args, **kwargs)
+        return deepcopy(read(str(filename)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Config, 'fromfile', staticmethod(fromfile))
         yield
 
 

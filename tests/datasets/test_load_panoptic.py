@@ -12,11 +12,11 @@ def test_load_panoptic__loads_masks_of_things_and_labels_of_all_segments(tmp_pat
     folder = make_panoptic(tmp_path, train=1, val=0)
     dataset = DATASETS.build(
         dict(
-            type='mmdet.CocoPanopticDataset',
+            type='CocoPanopticDataset',
             ann_file=f'{folder}/annotations/panoptic_train2017.json',
             data_prefix=dict(img=f'{folder}/train2017', seg=f'{folder}/annotations/panoptic_train2017'),
             metainfo=dict(classes=CLASSES),
-            pipeline=[dict(type='mmdet.LoadImageFromFile'), dict(type='mmdet.LoadPanoptic')],
+            pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadPanoptic')],
         )
     )
     sample = dataset[0]
