@@ -71,6 +71,21 @@ def _cache_configs():
         yield
 
 
+@pytest.fixture(scope='session', autouse=True)
+def _cheap_run_logs():
+    """Do not format the configs that a run logs and writes: this takes 40 % of the time of a short training.
+
+    The description of the environment in the log is collected once.
+    """
+    from mmengine.config import config
+    from mmengine.runner import runner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, 'FormatCode', lambda text, **options: (text, True))
+        patch.setattr(runner, 'collect_env', lru_cache(runner.collect_env))
+        yield
+
+
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory):
     """Folder of a tiny generated dataset of shapes in COCO format."""

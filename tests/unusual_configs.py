@@ -49,8 +49,10 @@ def retinanet(data):
         custom_imports=dict(imports=['eca_mmdet']),
         randomness=dict(seed=3),
         model=dict(
-            backbone=dict(type='ECAResNet', depth=18, frozen_stages=-1, norm_eval=False, init_cfg=None),
-            neck=dict(in_channels=[64, 128, 256, 512], out_channels=32),
+            backbone=dict(
+                type='ECAResNet', depth=18, base_channels=8, frozen_stages=-1, norm_eval=False, init_cfg=None
+            ),
+            neck=dict(in_channels=[8, 16, 32, 64], out_channels=32),
             bbox_head=dict(num_classes=3, in_channels=32, feat_channels=32, stacked_convs=1),
         ),
         train_dataloader=loader(coco_set(data, 'train', TRAIN), shuffle=True),
@@ -166,7 +168,7 @@ def first_stage_with_classes(cfg, data):
     shared = dict(bbox_head=dict(num_classes=3, in_channels=32, fc_out_channels=32))
     roi_head = dict(bbox_roi_extractor=dict(out_channels=32), **shared)
     rpn_head = dict(in_channels=32, feat_channels=32)
-    neck = dict(in_channels=[64, 128, 256, 512], out_channels=32)
+    neck = dict(in_channels=[8, 16, 32, 64], out_channels=32)
     cfg['model'] = dict(backbone=backbone, neck=neck, rpn_head=rpn_head, roi_head=roi_head)
     for part in ('train_dataloader', 'val_dataloader', 'val_evaluator', 'optim_wrapper', 'train_cfg'):
         cfg[part] = dict(cfg[part], _delete_=True)
@@ -194,7 +196,7 @@ def unknown_optimizer(cfg, data):
 def starts_from_a_backbone_alone(cfg, data):
     from eca_mmdet import ECAResNet
 
-    torch.save(dict(state_dict=ECAResNet(18).state_dict()), data / 'backbone.pth')
+    torch.save(dict(state_dict=ECAResNet(18, base_channels=8).state_dict()), data / 'backbone.pth')
     cfg['load_from'] = str(data / 'backbone.pth')
 
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import ROOT, load_tool
+from conftest import load_tool
 from mmdet.registry import METRICS, MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -15,8 +15,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData, PixelData
+from small_detector import CONFIG, DATA, MODEL
 
-CONFIG = ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py'
 tool = load_tool('test').main
 module = importlib.import_module('eca_mmdet.apis.evaluate')  # the package has a function of this name
 
@@ -38,11 +38,17 @@ class Failing(ImageCount):
         raise RuntimeError('this metric fails')
 
 
+def small_config():
+    cfg = Config.fromfile(CONFIG)
+    cfg.merge_from_dict({**MODEL, **DATA})
+    return cfg
+
+
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
     torch.manual_seed(0)
     init_default_scope('mmdet')
-    model = MODELS.build(Config.fromfile(CONFIG).model)
+    model = MODELS.build(small_config().model)
     path = tmp_path_factory.mktemp('checkpoint') / 'random.pth'
     torch.save(dict(state_dict=model.state_dict()), path)
     return str(path)
@@ -56,7 +62,7 @@ def run(shapes, checkpoint, tmp_path, capsys):
     """
 
     def run_(evaluator, *arguments, score_thr=0.0, **config):
-        cfg = Config.fromfile(CONFIG)
+        cfg = small_config()
         cfg.test_evaluator = evaluator
         cfg.merge_from_dict(config)
         cfg.model.test_cfg.rcnn.score_thr = score_thr
@@ -193,7 +199,7 @@ def test_images_of_the_same_name__are_all_visualized(run, shapes, tmp_path):
 
 
 def test_validation_in_training__supports_metric_items(shapes, checkpoint, tmp_path, coco):
-    cfg = Config.fromfile(CONFIG)
+    cfg = small_config()
     cfg.val_evaluator = dict(
         coco(metric=['bbox', 'segm'], metric_items=['mAP', 'mAP_50']), type='FastCocoMetric'
     )

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 from format_examples import backbone_weights, official, plain, timm
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from reference_mobilenet import official_state_dict as official_mobilenet
 
@@ -16,6 +16,7 @@ from eca_mmdet.meta_device import build_on_meta
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 COUNTER = 'num_batches_tracked'
+FEWER = settings(max_examples=settings.default.max_examples // 4)  # an example converts a whole network
 
 
 def cast(weights, dtype):
@@ -106,6 +107,7 @@ def assert_same(ours, theirs):
         assert ours[name].dtype == value.dtype, name
 
 
+@FEWER
 @given(SOURCES, wrappings(), st.sampled_from(['mmdet', 'official', 'timm']))
 def test_convert__gives_equal_results_for_all_wrappers(networks, expected_of, source, wrap, target):
     weights = networks[source]
@@ -118,6 +120,7 @@ def test_convert__gives_equal_results_for_all_wrappers(networks, expected_of, so
     assert (found.backbone, found.source, found.added) == (expected.backbone, expected.source, expected.added)
 
 
+@FEWER
 @given(SOURCES, wrappings())
 def test_convert__accounts_for_every_tensor(networks, source, wrap):
     """Each tensor of the checkpoint must be in the result or reported as dropped."""
@@ -137,6 +140,7 @@ def is_body(name):
     return not name.startswith(('fc.', 'classifier.'))
 
 
+@FEWER
 @given(SOURCES, wrappings(), st.data())
 def test_convert__rejects_damaged_tensors(networks, source, wrap, data):
     weights = networks[source]
@@ -158,6 +162,7 @@ def test_convert__rejects_damaged_tensors(networks, source, wrap, data):
         convert(wrap(damaged))
 
 
+@FEWER
 @given(SOURCES, wrappings(), st.sets(st.integers(0, 10**6), min_size=1, max_size=5))
 def test_convert__fills_and_reports_missing_counters(networks, source, wrap, places):
     weights = networks[source]
@@ -169,6 +174,7 @@ def test_convert__fills_and_reports_missing_counters(networks, source, wrap, pla
     assert all(conversion.state_dict[name] == 0 for name in added)
 
 
+@FEWER
 @given(
     SOURCES.filter(lambda source: source[0] in ('mmdet', 'official')),
     st.lists(st.sampled_from([1, 3, 5, 7, 9]), min_size=4, max_size=4),
@@ -188,6 +194,7 @@ def test_round_trip__with_any_kernel_sizes_keeps_every_bit(networks, source, siz
     assert_same(back.state_dict, weights)
 
 
+@FEWER
 @given(SOURCES, PREFIXES, st.permutations(['model', 'model_ema', 'net', 'ema', 'state_dict_ema']))
 def test_convert__rejects_two_containers(networks, source, prefix, entries):
     weights = networks[source]

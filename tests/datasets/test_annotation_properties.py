@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import pytest
 from annotation_edits import DELETE, check, edit, run_mmdet
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_coco import CLASSES, tiny_coco, write
 
@@ -29,6 +29,7 @@ fields = st.one_of(
 )
 edits = st.lists(st.tuples(fields, st.integers(0, 1), values), min_size=1, max_size=3)
 # Without proposal_fast, where mmdet fails if images have different numbers of objects (numpy >= 1.24).
+FEWER = settings(max_examples=settings.default.max_examples // 2)  # an example runs mmdet's dataset or metric
 uses = st.sampled_from(['load', 'bitmap', 'polygon', 'bbox', 'segm', 'proposal'])
 
 
@@ -37,6 +38,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp('property')
 
 
+@FEWER
 @given(edits=edits, use=uses)
 def test_accepted_file__is_loaded_and_evaluated_by_mmdet(folder, edits, use):
     content = tiny_coco()
@@ -69,6 +71,7 @@ stopping_edits = st.one_of(
 )
 
 
+@FEWER
 @given(edits=st.lists(st.tuples(stopping_edits, st.integers(0, 2)), max_size=2), use=uses)
 def test_rejected_file__stops_mmdet(folder, edits, use):
     content = tiny_coco()

@@ -4,22 +4,20 @@ import pickle
 
 import pytest
 import torch
-from conftest import ROOT, load_tool
+from conftest import load_tool
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
+from small_detector import CONFIG, MODEL, SMALL
 
 from eca_mmdet.apis import load_config
 
 train = load_tool('train').main
 evaluate = load_tool('test').main
-CONFIG = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
-SMALL = [*(f'{split}_dataloader.{option}' for split in ('train', 'val', 'test')
-           for option in ('num_workers=0', 'persistent_workers=False')),
-         'train_cfg.max_epochs=1', 'train_cfg.val_interval=9']  # fmt: skip
+SHORT = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=9')
 
 
 def options(data, *more):
-    return ['--cfg-options', f'data_root={data}', *SMALL, *more]
+    return ['--cfg-options', f'data_root={data}', *SMALL, *SHORT, *more]
 
 
 @pytest.fixture(scope='module')
@@ -27,7 +25,7 @@ def weights():
     """Return the weights of a detector whose results depend on them."""
     init_default_scope('mmdet')
     torch.manual_seed(3)
-    detector = MODELS.build(load_config(CONFIG).model)
+    detector = MODELS.build(load_config(CONFIG, MODEL).model)
     detector.init_weights()
     torch.nn.init.normal_(detector.roi_head.bbox_head.fc_cls.weight)
     return detector.state_dict()

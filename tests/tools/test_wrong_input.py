@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, load_tool
+from conftest import load_tool
+from small_detector import CONFIG, SMALL
 
 train = load_tool('train').main
 evaluate = load_tool('test').main
-CONFIG = str(ROOT / 'configs/mask_rcnn_ecanet18_fpn_shapes.py')
 
 
 def message(tool, arguments, capsys):
@@ -198,9 +198,6 @@ def test_path_with_spaces__is_supported(shapes, tmp_path):
     root = tmp_path / 'my data, [all]'
     root.symlink_to(shapes)
     work = tmp_path / 'work dir'
-    train([
-        CONFIG, '--cfg-options', f'data_root={root}', f'work_dir={work}', 'train_cfg.max_epochs=1',
-        'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
-        'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False', 'train_cfg.val_interval=5',
-    ])  # fmt: skip
+    short = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=5')
+    train([CONFIG, '--cfg-options', f'data_root={root}', f'work_dir={work}', *SMALL, *short])
     assert (work / 'epoch_1.pth').is_file()
