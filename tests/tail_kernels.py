@@ -92,7 +92,13 @@ def compile_kernels() -> dict:
     sizes = {}
     tiles = dict(TILE_CHANNELS=1, TILE_POSITIONS=1024), dict(TILE_CHANNELS=128, TILE_POSITIONS=16)
     names = ('_scale_add_relu', '_scale_shift', '_mask_and_sum')
-    for arch, dtype, tile, name, has_gate in itertools.product((80, 90), DTYPES, tiles, names, (False, True)):
+    targets = (
+        (80, 'fp64'),
+        (80, 'fp32'),
+        (80, 'bf16'),
+        (90, 'bf16'),
+    )  # compute capability 9 has bf16 arithmetic
+    for (arch, dtype), tile, name, has_gate in itertools.product(targets, tiles, names, (False, True)):
         kernel = getattr(tail_triton, name)
         constants = dict(tile, HAS_GATE=has_gate, STEPS=8)
         if name == '_mask_and_sum' and not has_gate:

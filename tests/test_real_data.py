@@ -21,8 +21,9 @@ def test_coco_mini__trains_evaluates_and_resumes(coco_mini, tmp_path, detector):
     arguments = [config, '--work-dir', str(tmp_path), '--cfg-options', f'data_root={coco_mini}', *SMALL]
     # After so little training, all scores are below the usual threshold.
     scale.append(f'model.test_cfg.{"" if detector == "retinanet" else "rcnn."}score_thr=0.0')
-    if detector == 'mask_rcnn':  # fewer RoIs: their heads take most of the time
-        scale += ['model.train_cfg.rcnn.sampler.num=32', 'model.train_cfg.rpn_proposal.max_per_img=100']
+    if detector == 'mask_rcnn':  # narrow heads and fewer RoIs, which take most of the time
+        scale += ['model.roi_head.bbox_head.fc_out_channels=64', 'model.train_cfg.rcnn.sampler.num=32']
+        scale += ['model.train_cfg.rpn_proposal.max_per_img=100']
         scale += ['model.test_cfg.rpn.max_per_img=50', 'model.test_cfg.rcnn.max_per_img=10']
     train = load_tool('train').main
     train([*arguments, *scale, 'train_cfg.max_epochs=1'])

@@ -147,7 +147,8 @@ def test_convolution_benchmark__compares_with_torch(tmp_path):
     assert {r['ratio']['median'] for r in results if r['model'].startswith('stock,')} == {1}
 
 
-def test_memory_benchmark__includes_weights_and_activations():
+def test_memory_benchmark__includes_weights_and_activations(monkeypatch):
+    monkeypatch.setattr('benchmarks.models.BASELINES', ('stock',))  # each model starts a process
     cases = Cases(sizes=[(64, 64)], batches=[1], modes=['memory'], repeats=1)
     stock = benchmark_backbones([], cases, depth=18)['results'][0]
     weights = 11_000_000 * 4

@@ -6,7 +6,6 @@ import torch
 from benchmarks import Cases
 from benchmarks.cases import changing_sizes, time_cases
 from benchmarks.equality import check_equal
-from benchmarks.models import BASELINES
 from benchmarks.whole_detectors import build_detector, compute_values, make_data
 from benchmarks.workers import Round
 from conftest import ROOT, load_tool
@@ -75,7 +74,8 @@ def test_time_cases__gives_all_models_the_same_changing_sizes():
     assert records[1]['graphs'] == 1
 
 
-def test_benchmark_tool__times_and_plots_detectors(tmp_path):
+def test_benchmark_tool__times_and_plots_detectors(tmp_path, monkeypatch):
+    monkeypatch.setattr('benchmarks.models.BASELINES', ('stock',))  # each model starts a process
     out, plot = tmp_path / 'speed.json', tmp_path / 'speed.png'
     arguments = ['--detector', CONFIG, '--models', 'ours', '--modes', 'infer', '--batches', '1']
     arguments += ['--sizes', '64x64', '64x96', '--changing', '64x96', '--repeats', '2', '--warmup', '1']
@@ -84,7 +84,7 @@ def test_benchmark_tool__times_and_plots_detectors(tmp_path):
     assert [(r['model'], r['size'], 'sizes' in r) for r in results] == [
         (model, size, changes)
         for size, changes in (([64, 64], False), ([64, 96], False), ([64, 96], True))
-        for model in (*BASELINES, 'ours')
+        for model in ('stock', 'ours')
     ]
     assert plot.read_bytes().startswith(b'\x89PNG')
 
