@@ -34,8 +34,8 @@ def main(argv=None):
         '--eca-kernel-sizes',
         metavar='SIZES',
         type=parse_kernel_sizes,
-        help='kernel sizes if SRC has no ECA layers: 3557, 5, adaptive, ... '
-        '(default: those of the released network of the same depth)',
+        help='kernel sizes of the ECA layers to add if SRC has no attention: 3557, 5, adaptive, ..., or none '
+        'to add no ECA (default: those of the released network of the same depth; none with --to mmpretrain)',
     )
     parser.add_argument('--overwrite', action='store_true', help='overwrite DST if it exists')
     args = parser.parse_args(argv)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from ..layers import attention_config, sized_attention
 from ..layers.residual_blocks import Bottleneck
 from .checked_weights import CheckedWeights
-from .family import CLASSIFIER, Family, SourceFormat, Table, TargetFormat, wrapped_format
-from .kernel_sizes import HAS_ATTENTION, KernelSizes, stage_kernel_sizes
+from .family import CLASSIFIER, CLASSIFIER_TABLE, Family, SourceFormat, Table, TargetFormat, wrapped_format
+from .kernel_sizes import HAS_ATTENTION, NO_ECA, KernelSizes, stage_kernel_sizes
 from .resnet import ResNet
 from .weights import stage_sizes
 
@@ -121,7 +121,7 @@ def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes 
     Raises:
         ValueError: If the tensors match none of ``VARIANTS``, or if kernel sizes are given.
     """
-    if eca_kernel_sizes is not None:
+    if eca_kernel_sizes not in (None, NO_ECA):
         raise ValueError(HAS_ATTENTION)
     parts = [part for part in map(BYOBNET.split, tensors) if part and not part.prefix]
     found = {(part.stage, part.block) for part in parts}
@@ -168,6 +168,14 @@ def _table(pairs: Iterator[Tuple[str, str]]) -> Table:
     )
 
 
+def _check_classifier(backbone: Mapping[str, Any]) -> None:
+    if backbone['variant'] == 'eca_resnet33ts':
+        raise ValueError(
+            "eca_resnet33ts has a convolution before its classifier, which MMPretrain's ImageClassifier has "
+            'not: use --to timm or --to mmdet'
+        )
+
+
 BYOBNET = Family(
     backbone=ECAByobNet,
     block=r'layer(\d+)\.\d+',
@@ -182,7 +190,10 @@ BYOBNET = Family(
         wrapped_format(f'layer1.0.eca{_POSTFIX}.conv.weight'),
         SourceFormat('mmdet', 'mmdet backbone', (f'layer1.0.eca{_POSTFIX}.conv.weight',)),
     ),
-    targets={'timm': TargetFormat(_table((ours, theirs) for theirs, ours in _modules()))},
+    targets={
+        'timm': TargetFormat(_table((ours, theirs) for theirs, ours in _modules())),
+        'mmpretrain': TargetFormat(CLASSIFIER_TABLE, _check_classifier),
+    },
     # eca_resnet33ts has another convolution between the backbone and the classifier.
     classifier=(
         *(f'final_conv.{name}' for name in ('conv.weight', *(f'bn.{n}' for n in _NORM))),

@@ -86,6 +86,10 @@ class TargetFormat:
     check: Callable[[Mapping[str, Any]], None] = lambda backbone: None
 
 
+CLASSIFIER_TABLE: Table = ((r'^fc\.', 'head.fc.'), (r'^(?!head\.fc\.)', 'backbone.'))
+"""Names in MMPretrain's ``ImageClassifier`` on a backbone of this package."""
+
+
 @dataclass(frozen=True)
 class Family:
     """The description of one architecture family.
@@ -96,7 +100,8 @@ class Family:
         plain_layers: Regular expression for the layers that blocks have without attention.
         stages: Number of stages.
         read_arguments: Derives the arguments of a backbone from the names and shapes of its tensors.
-            Its second argument sets the kernel sizes for a network without ECA.
+            Its second argument sets the kernel sizes for a network without attention; ``NO_ECA`` leaves it
+            without.
         describe: Describes the config of a backbone in words.
         attentions: Names of the attention layers that converted networks may have.
         eca: Name of the ECA layer in a block.

@@ -6,6 +6,8 @@ from ..layers.eca import check_kernel_size, eca_kernel_size
 
 KernelSizes = Union[int, str, Sequence[int], None]
 
+NO_ECA = 'none'
+"""Kernel sizes for the conversion of a plain network that must stay plain."""
 HAS_ATTENTION = 'the checkpoint already has an attention; remove --eca-kernel-sizes (eca_kernel_sizes)'
 
 _ALLOWED = (

@@ -14,9 +14,9 @@ from typing import Any, Dict, Iterator, Mapping, NamedTuple, Tuple
 from torch import Tensor
 
 from .eca_mobilenet_v2 import ECAMobileNetV2
-from .family import Family, SourceFormat, Table, TargetFormat, wrapped_format
-from .kernel_sizes import HAS_ATTENTION, KernelSizes
-from .weights import stage_sizes
+from .family import CLASSIFIER_TABLE, Family, SourceFormat, Table, TargetFormat, wrapped_format
+from .kernel_sizes import HAS_ATTENTION, NO_ECA, KernelSizes
+from .weights import se_attention, stage_sizes
 
 
 class BlockNames(NamedTuple):
@@ -45,28 +45,39 @@ BLOCK = (
 )
 
 
+_PLAIN = (
+    'no ECA weights (layer1.0.eca.conv.weight, ...): ECA cannot be added to a plain MobileNetV2; '
+    f'--eca-kernel-sizes {NO_ECA} leaves it plain'
+)
+
+
 def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes = None) -> Dict[str, Any]:
     """Derive the arguments of an ``ECAMobileNetV2`` from the shapes of its tensors.
 
     Args:
         tensors: The tensors of the backbone under mmdet's names.
-        eca_kernel_sizes: Must be ``None``, since the network must have ECA.
+        eca_kernel_sizes: ``NO_ECA`` if the network may be plain, otherwise ``None``: ECA is not added.
 
     Raises:
-        ValueError: If a stage has no ECA or several kernel sizes, or if kernel sizes are given.
+        ValueError: If there is no attention, a stage has several kernel sizes, or kernel sizes are given.
     """
-    sizes = stage_sizes(tensors, MOBILENET_V2)
+    sizes, se = stage_sizes(tensors, MOBILENET_V2), se_attention(tensors)
+    if eca_kernel_sizes not in (None, NO_ECA):
+        raise ValueError(HAS_ATTENTION if sizes or se else _PLAIN)
+    if se:
+        return dict(attention=se)
+    if not sizes and eca_kernel_sizes == NO_ECA:
+        return dict(attention='none')
     if not sizes:
-        raise ValueError(
-            'no ECA weights (layer1.0.eca.conv.weight, ...): only ECA-MobileNetV2 can be converted'
-        )
-    if eca_kernel_sizes is not None:
-        raise ValueError(HAS_ATTENTION)
+        raise ValueError(_PLAIN)
     return dict(eca_kernel_sizes=sizes)
 
 
 def describe(backbone: Mapping[str, Any]) -> str:
     """Describe the config of a backbone in words."""
+    if 'attention' in backbone:
+        name = 'MobileNetV2' if backbone['attention'] == 'none' else 'SE-MobileNetV2'
+        return f'{name}, attention={backbone["attention"]}'
     return f'ECA-MobileNetV2, kernel sizes {"".join(map(str, backbone["eca_kernel_sizes"]))}'
 
 
@@ -97,6 +108,11 @@ def _official(names: BlockNames) -> SourceFormat:
     )
 
 
+def _check_official(backbone: Mapping[str, Any]) -> None:
+    if 'attention' in backbone:
+        raise ValueError('the official format has MobileNetV2 with ECA only; use --to mmpretrain or mmdet')
+
+
 MOBILENET_V2 = Family(
     backbone=ECAMobileNetV2,
     block=r'layer(\d+)\.\d+',
@@ -104,12 +120,18 @@ MOBILENET_V2 = Family(
     stages=7,
     read_arguments=read_arguments,
     describe=describe,
+    attentions=('eca', 'se'),
     sources=(
         _official(NESTED),
         _official(FLAT),
         wrapped_format('layer1.0.depthwise_conv.conv.weight'),
         SourceFormat('mmdet', 'mmdet backbone', ('layer1.0.depthwise_conv.conv.weight',)),
     ),
-    targets={'official': TargetFormat(_table((ours, f'module.{name}') for name, ours in _modules(NESTED)))},
+    targets={
+        'official': TargetFormat(
+            _table((ours, f'module.{name}') for name, ours in _modules(NESTED)), _check_official
+        ),
+        'mmpretrain': TargetFormat(CLASSIFIER_TABLE),
+    },
     variants={'mobilenet_v2': {}},
 )

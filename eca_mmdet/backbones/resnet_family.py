@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ..layers import RELEASED_KERNEL_SIZES
 from .eca_resnet import ECAResNet
-from .family import Family, SourceFormat, Table, TargetFormat, wrapped_format
-from .kernel_sizes import HAS_ATTENTION, KernelSizes, stage_kernel_sizes
+from .family import CLASSIFIER_TABLE, Family, SourceFormat, Table, TargetFormat, wrapped_format
+from .kernel_sizes import HAS_ATTENTION, NO_ECA, KernelSizes, stage_kernel_sizes
 from .variants import PRUNED_WIDTHS, VARIANTS
-from .weights import stage_sizes
+from .weights import se_attention, stage_sizes
 
 _MAX_BLOCKS = 500  # per stage; the deepest known network has 48
 _OFFICIAL_DEPTHS = (18, 34, 50, 101, 152)
@@ -82,7 +82,8 @@ def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes 
 
     Args:
         tensors: The tensors of the backbone under mmdet's names.
-        eca_kernel_sizes: Kernel sizes for a plain network; ``None`` for those of the depth.
+        eca_kernel_sizes: Kernel sizes for a plain network; ``None`` for those of the depth, ``NO_ECA`` to
+            leave it plain.
 
     Returns:
         ``depth``, ``eca_kernel_sizes`` or ``attention``, and every argument that differs from its
@@ -109,7 +110,9 @@ def read_arguments(tensors: Mapping[str, Tensor], eca_kernel_sizes: KernelSizes 
 def describe(backbone: Mapping[str, Any]) -> str:
     """Describe the config of a backbone in words."""
     options = dict(backbone)
-    if 'attention' in options:
+    if options.get('attention') == 'none':
+        name, shown = 'ResNet', ['no attention']
+    elif 'attention' in options:
         name, shown = 'SE-ResNet', [f'attention={options["attention"]}']
     else:
         options['eca_kernel_sizes'] = ''.join(map(str, options['eca_kernel_sizes']))
@@ -148,13 +151,13 @@ def _depth(blocks: Tuple[int, ...], is_bottleneck: bool) -> int:
 
 def _attention(tensors: Mapping[str, Tensor], depth: int, eca_kernel_sizes: KernelSizes) -> Dict[str, Any]:
     found = stage_sizes(tensors, RESNET)
-    has_se = 'layer1.0.se.fc1.weight' in tensors
-    if eca_kernel_sizes is not None and (found or has_se):
+    se = se_attention(tensors)
+    if eca_kernel_sizes not in (None, NO_ECA) and (found or se):
         raise ValueError(HAS_ATTENTION)
-    if has_se:
-        reduced, channels = _shape(tensors, 'layer1.0.se.fc1.weight')[:2]
-        has_bias = 'layer1.0.se.fc1.bias' in tensors
-        return dict(attention=dict(type='SELayer', ratio=channels // reduced, bias=has_bias))
+    if se:
+        return dict(attention=se)
+    if not found and eca_kernel_sizes == NO_ECA:
+        return dict(attention='none')
     if not found:
         stage_channels = [64 * 2**i * ECAResNet.arch_settings[depth][0].expansion for i in range(4)]
         found = list(stage_kernel_sizes(eca_kernel_sizes, stage_channels, RELEASED_KERNEL_SIZES[depth]))
@@ -229,6 +232,7 @@ RESNET = Family(
     sources=SOURCES,
     targets={
         'official': TargetFormat(((r'^', 'module.'),), _check_official),
+        'mmpretrain': TargetFormat(CLASSIFIER_TABLE),
         'timm': TargetFormat(
             (
                 (r'^(layer\d+\.\d+)\.eca\.', r'\1.se.'),

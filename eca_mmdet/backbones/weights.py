@@ -1,7 +1,7 @@
 """Compare the attention in a state_dict with that of a backbone, by names and shapes."""
 
 import logging
-from typing import Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from mmengine.logging import print_log
 from torch import Tensor
@@ -49,6 +49,21 @@ def stage_sizes(state_dict: Mapping[str, Tensor], family: Family, prefix: str = 
             f'{found} (by stage, from 0)'
         )
     return [sizes[0] for sizes in found.values()]
+
+
+def se_attention(state_dict: Mapping[str, Tensor]) -> Optional[Dict[str, Any]]:
+    """Read the config of the SE layers from the shapes of the first one; ``None`` if there is no SE.
+
+    Raises:
+        ValueError: If the shape is not that of a 1x1 convolution.
+    """
+    weight = state_dict.get('layer1.0.se.fc1.weight')
+    if weight is None:
+        return None
+    if weight.dim() != 4 or 0 in weight.shape:
+        raise ValueError(f'layer1.0.se.fc1.weight has shape {tuple(weight.shape)}, not (C / r, C, 1, 1)')
+    reduced, channels = weight.shape[:2]
+    return dict(type='SELayer', ratio=channels // reduced, bias='layer1.0.se.fc1.bias' in state_dict)
 
 
 def check_kernel_sizes(

@@ -1,8 +1,9 @@
 """Describe a conversion for the terminal."""
 
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List
 
+from ..layers import RELEASED_KERNEL_SIZES
 from .conversion import Conversion
 from .effect import COUNTER
 from .find_weights import Found
@@ -54,6 +55,31 @@ def _added(conversion: Conversion) -> str:
     return '; '.join(parts) or 'nothing'
 
 
+def _evaluation(backbone: Dict[str, Any], dst: Path) -> List[str]:
+    """Describe how to evaluate an image classifier: with a config of this project if there is one."""
+    config = _imagenet_config(backbone)
+    if config:
+        return ['', 'On ImageNet:', f'    python tools/test.py configs/classification/{config} {dst}']
+    arguments = ', '.join(f'{key}={value!r}' for key, value in backbone.items())
+    return ['', 'In a config of an ImageClassifier:', f'    backbone=dict({arguments}, out_indices=(3,))']
+
+
+def _imagenet_config(backbone: Dict[str, Any]) -> str:
+    """Return the name of the ImageNet config that has this backbone, or an empty string."""
+    options = {key: value for key, value in backbone.items() if key not in ('type', 'depth')}
+    depth = backbone.get('depth')
+    kinds = [dict(attention=dict(type='SELayer', ratio=16, bias=False)), dict(attention='none')]
+    if backbone['type'] == 'ECAMobileNetV2':
+        names = ('semobilenetv2', 'mobilenetv2', 'ecamobilenetv2')
+        kinds.append(dict(eca_kernel_sizes='1111333'))
+    elif backbone['type'] == 'ECAResNet' and depth in (18, 34, 50, 101, 152):
+        names = (f'senet{depth}', f'resnet{depth}', f'ecanet{depth}')
+        kinds.append(dict(eca_kernel_sizes=''.join(map(str, RELEASED_KERNEL_SIZES[depth]))))
+    else:
+        return ''
+    return next((f'{name}_imagenet.py' for name, kind in zip(names, kinds) if kind == options), '')
+
+
 def _usage(conversion: Conversion, dst: Path, target: str) -> List[str]:
     backbone = dict(conversion.backbone)
     sizes = backbone.get('eca_kernel_sizes')
@@ -68,6 +94,8 @@ def _usage(conversion: Conversion, dst: Path, target: str) -> List[str]:
             f"    eca_mmdet.load_detector('{dst}')",
         ]
     python = ['In Python:', f"    eca_mmdet.load_backbone('{dst}')"]
+    if target == 'mmpretrain':
+        return [*(_evaluation(backbone, dst) if conversion.classifier else []), *python]
     if target != 'mmdet':
         return python
     arguments = ', '.join(f'{key}={value!r}' for key, value in backbone.items())

@@ -29,7 +29,7 @@ def convert_file(
         overwrite: Whether an existing ``dst`` may be replaced.
         source: One of ``source_names()``, or ``None`` to recognise the format.
         target: One of ``target_names()``. Detectors can only be written for mmdet.
-        eca_kernel_sizes: Kernel sizes for a network without attention; ``None`` for those of its depth.
+        eca_kernel_sizes: As in ``convert``.
         weights: The container in ``src`` to use, such as ``'model_ema'``, if there are several.
 
     Raises:

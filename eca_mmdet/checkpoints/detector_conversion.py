@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..backbones import RESNET
 from ..backbones.family import Table
-from ..backbones.kernel_sizes import KernelSizes
+from ..backbones.kernel_sizes import NO_ECA, KernelSizes
 from ..backbones.weights import stage_sizes
 from .conversion import Conversion, DetectorInfo
 from .detector_configs import DEPTHS, class_names, config_name, detector_config, expected_tensors
@@ -90,7 +90,7 @@ def convert_detector(version: str, found: Found, eca_kernel_sizes: KernelSizes =
             or 101 and an FPN, or if its heads have the names of another version. The message names the
             first tensors that are missing, unexpected or of another shape.
     """
-    if eca_kernel_sizes is not None:
+    if eca_kernel_sizes not in (None, NO_ECA):
         raise ValueError('a whole detector has its own kernel sizes: leave --eca-kernel-sizes out')
     require_finite(found.tensors)
     meta = found.meta

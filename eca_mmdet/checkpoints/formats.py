@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 from ..backbones.family import CLASSIFIER, FAMILIES, Family, SourceFormat
-from ..backbones.kernel_sizes import KernelSizes
+from ..backbones.kernel_sizes import NO_ECA, KernelSizes
 from .conversion import Conversion, convert_backbone
 from .detector_conversion import VERSIONS, convert_detector, detector_version, recognise_detector
 from .find_weights import Found, find_weights
@@ -83,7 +83,8 @@ def convert(
         checkpoint: A state_dict, a dict with one in a container, or a result of ``find_weights``.
         source: One of ``source_names()``, or ``None`` to recognise the format.
         target: One of ``target_names()``. Whole detectors can only be written for mmdet.
-        eca_kernel_sizes: Kernel sizes for a network without attention; ``None`` for those of its depth.
+        eca_kernel_sizes: Kernel sizes for a network without attention, or ``'none'`` to add no ECA to it;
+            ``None`` for those of its depth, except that no ECA is added to a classifier for MMPretrain.
         weights: The container to use, if there are several.
 
     Returns:
@@ -100,6 +101,8 @@ def convert(
         raise ValueError(f'target={target!r}: allowed are {", ".join(target_names())}')
     found = find_weights(checkpoint, weights)
     entry = _named(source, found) if source else recognise(found)
+    if target == 'mmpretrain' and eca_kernel_sizes is None:
+        eca_kernel_sizes = NO_ECA  # a classifier with untrained ECA would predict nonsense
     conversion = entry.convert(found, eca_kernel_sizes)
     if target == 'mmdet':
         return _without_classifier(conversion)

@@ -5,7 +5,7 @@ from mmengine.registry import MODELS
 from reference import official_checkpoint
 from reference_mobilenet import official_state_dict as official_mobilenet
 
-from eca_mmdet import ECAResNet
+from eca_mmdet import ECAMobileNetV2, ECAResNet
 from eca_mmdet.backbones import VARIANTS
 from eca_mmdet.checkpoints import convert
 
@@ -173,6 +173,56 @@ def test_se_resnet__converts_to_a_backbone_and_back(deep, bias):
     values_equal(convert(source, target='timm').state_dict, source)
 
 
+CLASSIFIERS = {
+    'official': (official, 'official'),
+    'timm': (lambda: timm(512, depth=18), 'timm'),
+    'deep stem': (lambda: timm(**VARIANTS['ecaresnet26t']), 'timm'),
+    'SE': (lambda: timm(512, depth=18, attention='se'), 'timm'),
+    'plain': (plain, 'timm'),
+    'MobileNetV2': (official_mobilenet, 'official'),
+    'ByobNet': (lambda: byob('eca_resnext26ts'), 'timm'),
+}
+
+
+@pytest.mark.parametrize('name', CLASSIFIERS)
+def test_to_mmpretrain__and_back_keeps_every_tensor_and_the_classifier(name):
+    make, form = CLASSIFIERS[name]
+    source = make()
+    conversion = convert(source, target='mmpretrain')
+    assert {key.split('.')[0] for key in conversion.state_dict} == {'backbone', 'head'}
+    torch.testing.assert_close(
+        conversion.state_dict['head.fc.weight'],
+        next(value for key, value in source.items() if value.dim() == 2),
+        rtol=0,
+        atol=0,
+    )
+    back = convert(conversion.state_dict, target=form, eca_kernel_sizes='none')
+    assert back.source == 'MMPretrain classifier'
+    values_equal(back.state_dict, source)
+
+
+def test_to_mmpretrain__adds_no_eca_to_a_plain_network():
+    conversion = convert(plain(), target='mmpretrain')
+    assert (conversion.backbone, conversion.added) == (dict(type='ECAResNet', depth=18, attention='none'), [])
+
+
+def test_to_mmpretrain__adds_eca_to_a_plain_network_on_request():
+    conversion = convert(plain(), target='mmpretrain', eca_kernel_sizes='3333')
+    assert conversion.state_dict['backbone.layer1.0.eca.conv.weight'].shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize('attention', ['none', 'se'])
+def test_mobilenet_without_eca__converts_to_its_backbone(attention):
+    with torch.device('meta'):
+        shapes = ECAMobileNetV2(attention=attention).state_dict()
+    source = {f'backbone.{name}': torch.rand(value.shape) for name, value in shapes.items()}
+    conversion = convert(source, eca_kernel_sizes='none')
+    assert attention in conversion.network.lower()
+    MODELS.build(conversion.backbone).load_state_dict(conversion.state_dict, strict=True)
+    with pytest.raises(ValueError, match='MobileNetV2 with ECA only'):
+        convert(source, target='official', eca_kernel_sizes='none')
+
+
 @pytest.mark.parametrize('variant', ['eca_resnet33ts', 'eca_resnext26ts'])
 def test_byobnet__converts_to_a_backbone_and_back(variant):
     source = byob(variant)
@@ -200,6 +250,8 @@ def stage_blocks():
     [
         (detector, {}, "a whole model .*source='backbone-of-detector'"),
         (byob, dict(eca_kernel_sizes='3333'), 'already has an attention'),
+        (byob, dict(target='mmpretrain'), 'eca_resnet33ts has a convolution before its classifier'),
+        (detector, dict(target='mmpretrain'), "a whole model .*source='backbone-of-detector'"),
         (byob, dict(target='official'), 'ECAByobNet cannot be written for official, only for mmdet, timm'),
         (lambda: {k: v for k, v in byob().items() if 'stages.3' not in k}, {}, 'only eca_resnet33ts, '),
         (squeeze, {}, "looks like SE-ResNet-18, .*missing .'layer1.0.se.fc2.weight'"),
@@ -217,7 +269,7 @@ def stage_blocks():
         ),
         (lambda: {**official(), **official(prefix='')}, {}, 'would both be named'),
         (official, dict(source='tf'), "source='tf': allowed are official, timm"),
-        (official, dict(target='tf'), "target='tf': allowed are mmdet, official, timm"),
+        (official, dict(target='tf'), "target='tf': allowed are mmdet, official, mmpretrain, timm"),
         (official, dict(source='backbone-of-detector'), "no name starts with 'backbone.'"),
         (official, dict(eca_kernel_sizes='3333'), 'already has an attention'),
         (official_mobilenet, dict(eca_kernel_sizes='3333'), 'already has an attention'),
