@@ -1,0 +1,2 @@
+_base_ = './_base_/resnet_imagenet.py'
+model = dict(backbone=dict(depth=34, attention='se'), head=dict(in_channels=512))
