@@ -1,18 +1,22 @@
 """Check that a dataset numbers its classes in the same order as a checkpoint."""
 
 import logging
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Iterable, Iterator, Mapping, Optional, Tuple
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ..datasets.config_datasets import dataset_class, find_datasets
 
+Classes = Optional[Tuple[str, ...]]
 
-def check_class_order(cfg: Config, split: str, meta: Any, path: object) -> None:
+
+def check_class_order(
+    cfg: Config, split: str, meta: Any, path: object, datasets: Optional[Iterable[Tuple[str, Classes]]] = None
+) -> None:
     """Refuse a dataset that has the classes of a checkpoint in another order.
 
-    A detector predicts class indices. If the order differs, its predictions get wrong class names
+    A model predicts class indices. If the order differs, its predictions get wrong class names
     without any error.
 
     Args:
@@ -20,6 +24,8 @@ def check_class_order(cfg: Config, split: str, meta: Any, path: object) -> None:
         split: ``'train'`` or ``'test'``: the split of the datasets to compare.
         meta: The metadata of the checkpoint. Without classes in it, nothing is checked.
         path: The checkpoint, for the message.
+        datasets: Config key and classes of each dataset of the split; by default, the classes that the
+            config or the class of the dataset declares.
 
     Raises:
         ValueError: If the order differs.
@@ -28,9 +34,7 @@ def check_class_order(cfg: Config, split: str, meta: Any, path: object) -> None:
     trained = _names(described) if isinstance(described, Mapping) else None
     if trained is None:
         return
-    for key, node in find_datasets(cfg[f'{split}_dataloader'].dataset, f'{split}_dataloader.dataset'):
-        load = getattr(dataset_class(node, key), '_load_metainfo', None)
-        classes = _names(load(node.get('metainfo')) if load else {})
+    for key, classes in _declared_classes(cfg, split) if datasets is None else datasets:
         if classes is None or classes == trained:
             continue
         if sorted(classes) == sorted(trained):
@@ -44,6 +48,12 @@ def check_class_order(cfg: Config, split: str, meta: Any, path: object) -> None:
             'Results are only correct for classes that mean the same in both.',
             level=logging.WARNING,
         )
+
+
+def _declared_classes(cfg: Config, split: str) -> Iterator[Tuple[str, Classes]]:
+    for key, node in find_datasets(cfg[f'{split}_dataloader'].dataset, f'{split}_dataloader.dataset'):
+        load = getattr(dataset_class(node, key), '_load_metainfo', None)
+        yield key, _names(load(node.get('metainfo')) if load else {})
 
 
 def _names(meta: Mapping[str, Any]) -> Optional[Tuple[str, ...]]:

@@ -115,10 +115,31 @@ def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[di
         if all(_overlap(instance, other) < _MAX_OVERLAP for other in instances):
             instances.append(instance)
     instances.sort(key=lambda instance: -instance.mask.sum())  # draw small ones last, in front
+    return _paint(rng, image, instances), _annotate(instances, crowd)
+
+
+def draw_single(rng: np.random.Generator, label: int, size: int) -> np.ndarray:
+    """Draw an image of one shape.
+
+    Args:
+        rng: Random number generator.
+        label: Index in ``CLASSES``.
+        size: Height and width in pixels.
+
+    Returns:
+        The image ``(size, size, 3)``, uint8, BGR.
+    """
+    radius = rng.uniform(0.2, 0.45) * size
+    centre = rng.uniform(min(radius, 0.45 * size), size - min(radius, 0.45 * size), 2)
+    instance = _instance(label, centre, radius, rng.uniform(0, 2 * np.pi), size)
+    return _paint(rng, _texture(rng, size, contrast=20), [instance])
+
+
+def _paint(rng: np.random.Generator, image: np.ndarray, instances: List[Instance]) -> np.ndarray:
+    """Paint instances over a background, add noise, and convert to uint8."""
     for instance in instances:
-        image[instance.mask] = _texture(rng, size, 50, instance.label)[instance.mask]
-    image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
-    return image, _annotate(instances, crowd)
+        image[instance.mask] = _texture(rng, len(image), 50, instance.label)[instance.mask]
+    return np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
 
 
 def _texture(rng: np.random.Generator, size: int, contrast: float, label: Optional[int] = None) -> np.ndarray:

@@ -1,5 +1,5 @@
-# The recipe of the paper (arXiv 1910.03151, section 4.1; github.com/BangguWu/ECANet, light_main.py): 400 epochs,
-# batch size 96, learning rate 0.045 times 0.98 per epoch, dropout 0.25 before the classifier.
+# The recipe of the paper for MobileNetV2 (arXiv 1910.03151, section 4.1; github.com/BangguWu/ECANet,
+# light_main.py): 400 epochs, batch size 96, learning rate 0.045 times 0.98 per epoch, dropout 0.25.
 _base_ = ['./imagenet.py', './runtime.py', 'mmpretrain::_base_/schedules/imagenet_bs256_epochstep.py']
 model = dict(
     type='ImageClassifier',

@@ -8,7 +8,5 @@ model = dict(
         zero_init_residual=False,  # as in the training script of the released weights
     ),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead', num_classes=1000, in_channels=2048, loss=dict(type='CrossEntropyLoss')
-    ),
+    head=dict(type='LinearClsHead', num_classes=1000, in_channels=2048, loss=dict(type='CrossEntropyLoss')),
 )
