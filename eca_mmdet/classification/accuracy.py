@@ -3,14 +3,13 @@
 from math import sqrt
 from typing import Any, Dict, List, Optional, Sequence
 
-from mmengine.registry import METRICS
 from mmpretrain.evaluation import Accuracy
 
-from ..datasets.config_datasets import resolve_type
 from ..results_file import cell, text_table
 
 _PER_CLASS = 'single-label/'
 _TOP = 'accuracy/'
+_ACCURACY = ('Accuracy', 'mmpretrain.Accuracy', Accuracy)  # in a config
 
 
 def limit_topk(evaluators: Any, num_classes: Optional[int]) -> List[dict]:
@@ -28,8 +27,9 @@ def limit_topk(evaluators: Any, num_classes: Optional[int]) -> List[dict]:
 
 
 def _limited(metric: Any, num_classes: Optional[int]) -> Any:
-    topk = metric.get('topk', ()) if isinstance(metric, dict) else ()
-    if num_classes is None or isinstance(topk, int) or resolve_type(METRICS, metric['type']) is not Accuracy:
+    is_accuracy = isinstance(metric, dict) and metric.get('type') in _ACCURACY
+    topk = metric.get('topk', 1) if is_accuracy else 1
+    if num_classes is None or isinstance(topk, int):
         return metric
     return {**metric, 'topk': tuple(k for k in topk if k <= num_classes) or (1,)}
 

@@ -84,7 +84,7 @@ def list_dataset(split: Split) -> Optional[Listing]:
     """
     if issubclass(split.cls, CIFAR10):
         check_cifar(split)
-        return Listing(class_names(split), [])
+        return Listing(declared_classes(split), [])
     is_read_as_folders = getattr(split.cls, 'load_data_list', None) is CustomDataset.load_data_list
     folder = _image_folder(split)
     if not is_read_as_folders or is_remote(folder) or not split.settings.get('with_label', True):
@@ -99,6 +99,17 @@ def list_dataset(split: Split) -> Optional[Listing]:
         )
     annotations = _annotation_file(split)
     return _read_annotations(split, annotations, folder) if annotations else _read_folders(split, folder)
+
+
+def declared_classes(split: Split) -> Tuple[str, ...]:
+    """Return the classes that the config or the class of the dataset declares. Empty if there are none."""
+    metainfo = dict(split.settings.get('metainfo') or {})
+    classes = split.settings.get('classes')  # the short form: a list, or a file with a line per class
+    if classes is not None:
+        metainfo.setdefault('classes', classes)
+    if 'classes' not in metainfo and 'classes' not in split.cls.METAINFO:
+        return ()
+    return class_names(split._replace(settings={**split.settings, 'metainfo': metainfo}))
 
 
 def _image_folder(split: Split) -> str:
@@ -124,7 +135,7 @@ def _read_folders(split: Split, folder: str) -> Listing:
             f'{folder} of {split.key} has no class folders. Put the images into a folder per class: '
             f'{os.path.join(folder, "CLASS", "IMAGE.jpg")}'
         )
-    declared = class_names(split)
+    declared = declared_classes(split)
     if declared and len(declared) != len(classes):
         raise ValueError(
             f'{folder} has {len(classes)} class folders ({_join(classes)}), {split.key} declares '
@@ -171,7 +182,7 @@ def _read_annotations(split: Split, path: str, folder: str) -> Listing:
     )
     if wrong is not None or not lines:
         raise ValueError(f'{path} must have lines "IMAGE LABEL" with a label from 0, but has {wrong!r}')
-    classes = class_names(split)
+    classes = declared_classes(split)
     largest = max(int(label) for _, label in pairs)
     if classes and largest >= len(classes):
         raise ValueError(

@@ -28,9 +28,10 @@ def make_digits(root: Union[str, Path], val: int = 360) -> Path:
     """
     try:
         from sklearn.datasets import load_digits
-    except ImportError:
+    except ImportError as error:
         raise ImportError(
-            'the digits are part of scikit-learn, which is not installed:\n    pip install scikit-learn'
+            f'the digits are part of scikit-learn, which cannot be imported: {error}\n'
+            '    pip install scikit-learn'
         ) from None
     images, labels = load_digits(return_X_y=True)
     if not 1 <= val < len(images):
