@@ -97,6 +97,20 @@ def shapes(tmp_path_factory):
     return make_shapes(tmp_path_factory.mktemp('data') / 'shapes', train=8, val=4, size=64)
 
 
+@pytest.fixture(scope='session')
+def made_folders(tmp_path_factory):
+    """Twelve training and six validation images of single shapes, in class folders."""
+    from eca_mmdet.datasets import make_single_shapes
+
+    return make_single_shapes(tmp_path_factory.mktemp('folders') / 'shapes', train=12, val=6, size=32)
+
+
+@pytest.fixture
+def folders(made_folders, tmp_path):
+    """A copy of the class folders, which a test may modify."""
+    return shutil.copytree(made_folders, tmp_path / 'folders')
+
+
 @pytest.fixture
 def data(shapes, tmp_path):
     """Folder of a copy of the shapes dataset, which a test may modify."""

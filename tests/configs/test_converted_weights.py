@@ -34,7 +34,7 @@ def distinct_backbones():
     backbones = {}
     for path in sorted(ROOT.rglob('*.py')):
         name = path.relative_to(ROOT).as_posix()
-        if '_base_' not in path.parts and name not in FROM_SCRATCH:
+        if not {'_base_', 'classification', 'segmentation'} & {*path.parts} and name not in FROM_SCRATCH:
             backbone = Config.fromfile(path).model.backbone
             backbones.setdefault(name if name in LEGACY else str(backbone), (name, backbone))
     return backbones.values()
