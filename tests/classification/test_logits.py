@@ -56,9 +56,9 @@ def test_official_mobilenet__keeps_its_logits(x):
 @pytest.mark.parametrize(
     ('name', 'config', 'backbone'),
     [
-        ('ecaresnet26t', 'ecanet50', dict(depth=26, eca_kernel_sizes='3555', deep_stem=True, avg_down=True,
+        ('ecaresnet26t', 'ecanet50', dict(depth=26, eca_kernel_sizes='5557', deep_stem=True, avg_down=True,
                                           stem_channels=(24, 32, 64))),
-        ('seresnet18', 'senet18', dict(attention=dict(type='SELayer', bias=True))),
+        ('seresnet50', 'senet50', dict(attention=dict(type='SELayer', bias=True))),
         ('resnet18', 'resnet18', {}),
     ],
 )  # fmt: skip

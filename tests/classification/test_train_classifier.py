@@ -74,7 +74,7 @@ def test_evaluation__writes_accuracy_predictions_and_visualizations(trained, mad
 
 
 def test_visualizations__of_equal_file_names_do_not_overwrite_each_other(trained, folders, tmp_path):
-    for index, folder in enumerate(sorted((folders / 'val').iterdir())):
+    for folder in (folders / 'val').iterdir():
         for number, path in enumerate(sorted(folder.iterdir())):
             path.rename(folder / f'{number}.png')
     checkpoint, shown = str(trained('eca') / 'epoch_1.pth'), tmp_path / 'shown'
@@ -82,7 +82,7 @@ def test_visualizations__of_equal_file_names_do_not_overwrite_each_other(trained
     assert len(list(shown.rglob('*.png'))) == 6
 
 
-def test_evaluation__rejects_a_checkpoint_of_other_classes(trained, folders, tmp_path, capsys):
+def test_evaluation__rejects_folders_of_other_classes(trained, folders, tmp_path, capsys):
     (folders / 'val/extra').mkdir()
     (folders / 'val/extra/0.png').write_bytes(next((folders / 'val/circle').iterdir()).read_bytes())
     with pytest.raises(SystemExit):
