@@ -1,4 +1,4 @@
-"""Generate the tables in README.md, docs/checkpoints.md and docs/performance.md from configs and results."""
+"""Generate the tables in README.md and in pages of docs/ from configs and results."""
 
 import argparse
 import json
@@ -21,9 +21,20 @@ def models():
         metrics = {}
         for result in model['Results']:
             metrics.update(result['Metrics'])
-        if metrics:
+        if 'box AP' in metrics:
             box, mask = metrics['box AP'], metrics.get('mask AP', '-')
             yield f'| [{model["Name"]}]({model["Config"]}) | {box} | {mask} |'
+
+
+def classifiers():
+    """Yield the table of ImageNet configs, with the published accuracy where there is one."""
+    yield '| config | top-1 (published) | top-5 (published) |'
+    yield '|---|---|---|'
+    for model in yaml.safe_load((ROOT / 'configs/metafile.yml').read_text())['Models']:
+        if model['In Collection'] == 'ECA-Net (ImageNet)':
+            metrics = model['Results'][0]['Metrics'] if model['Results'] else {}
+            top = (metrics.get(f'Top {k} Accuracy', '-') for k in (1, 5))
+            yield f'| [{model["Name"]}](../{model["Config"]}) | {" | ".join(map(str, top))} |'
 
 
 def checkpoints():
@@ -92,6 +103,7 @@ def profiles():
 PAGES = {
     'README.md': (models,),
     'docs/checkpoints.md': (checkpoints,),
+    'docs/classification.md': (classifiers,),
     'docs/performance.md': (speed, profiles),
 }
 

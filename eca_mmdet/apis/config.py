@@ -37,6 +37,7 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     if 'data_root' in options:
         options['data_root'] = _with_trailing_slash(options['data_root'])
         _replace_data_root(cfg, options['data_root'])
+    _open_empty(cfg, options)
     try:
         cfg.merge_from_dict(options)
     except (AttributeError, KeyError, TypeError) as error:
@@ -60,6 +61,22 @@ def _read_config(path: str) -> Config:
             if not is_installed(host.scope) and host.scope in str(error):
                 require_host(host)
         raise ValueError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from None
+
+
+def _open_empty(cfg: Config, options: dict) -> None:
+    """Replace ``None`` by an empty dict where an option sets a value in it, which mmengine refuses.
+
+    For example, ``init_cfg=None`` of a backbone that is to start from weights.
+    """
+    for option, value in options.items():
+        *parents, last = option.split('.')
+        node: Any = cfg
+        for name in [*parents, *([last] if isinstance(value, dict) else [])]:
+            if not isinstance(node, dict) and not isinstance(node, Config):
+                break
+            if name in node and node[name] is None:
+                node[name] = {}
+            node = node.get(name)
 
 
 def _warn_about_unknown(cfg: Config, options: Iterable[str]) -> None:

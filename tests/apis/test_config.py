@@ -48,6 +48,14 @@ def test_options__are_not_modified():
     assert options == dict(data_root='/new')
 
 
+def test_option__sets_a_value_in_a_part_that_is_none():
+    config = 'eca_mmdet::mask_rcnn_ecanet18_fpn_shapes.py'
+    options = {f'model.backbone.init_cfg.{name}': name for name in ('type', 'checkpoint')}
+    assert load_config(config).model.backbone.init_cfg is None
+    init = load_config(config, options).model.backbone.init_cfg
+    assert init == dict(type='type', checkpoint='checkpoint')
+
+
 def test_missing_config__is_reported():
     with pytest.raises(FileNotFoundError, match='nothing.py: config not found'):
         load_config('nothing.py')

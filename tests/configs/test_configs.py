@@ -166,7 +166,9 @@ def test_model_index__describes_every_1x_config(name):
     assert read_metafile()[Path(name).stem]['Config'] == f'configs/{name}'
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/checkpoints.md', 'docs/performance.md'])
+@pytest.mark.parametrize(
+    'page', ['README.md', 'docs/checkpoints.md', 'docs/classification.md', 'docs/performance.md']
+)
 def test_generated_tables__are_up_to_date(page):
     text = (ROOT.parent / page).read_text()
     assert load_tool('readme_tables').render(text, page) == text
