@@ -15,7 +15,7 @@ def main(argv=None):
     parser.add_argument('dataset', choices=MAKERS)
     parser.add_argument('root', help='folder to create, such as data/digits or data/single_shapes')
     args = parser.parse_args(argv)
-    with user_errors((ImportError,)):
+    with user_errors((ImportError, OSError, ValueError)):
         print(f'dataset written to {MAKERS[args.dataset](args.root)}')
 
 

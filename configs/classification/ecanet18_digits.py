@@ -1,8 +1,15 @@
 # scikit-learn's digits: tools/make_class_folders.py digits data/digits
-_base_ = ['./_base_/resnet.py', './_base_/folders.py', './_base_/schedule_scratch.py', './_base_/runtime.py']
+_base_ = './ecanet18_shapes.py'
 data_root = 'data/digits/'
-model = dict(backbone=dict(depth=18), head=dict(num_classes=10, in_channels=512))
-train_dataloader = dict(dataset=dict(data_root=data_root))
-val_dataloader = dict(dataset=dict(data_root=data_root))
+model = dict(head=dict(num_classes=10))
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=32),  # of images of 8 x 8 pixels
+    dict(type='RandomCrop', crop_size=32, padding=4),
+    dict(type='PackInputs'),
+]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=32), dict(type='PackInputs')]
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-default_hooks = dict(logger=dict(interval=10))
+train_cfg = dict(max_epochs=10)
