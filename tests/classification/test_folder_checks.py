@@ -162,3 +162,12 @@ def test_checkpoint__with_another_class_order_is_rejected(folders, trained, acce
     else:
         with pytest.raises(ValueError, match='x.pth was trained on the classes square, circle.*order'):
             ClassificationTask().check_checkpoint(cfg, 'test', meta, 'x.pth')
+
+
+def test_example_of_the_documentation__reads_class_folders(folders, tmp_path):
+    page = (ROOT / 'docs/classification.md').read_text()
+    config = tmp_path / 'mine.py'
+    config.write_text(page.split('```python\n')[1].split('```')[0])
+    check(folders, 'train', 'val', 'test', config=str(config), **{'model.head.num_classes': 3})
+    with pytest.raises(ValueError, match='--cfg-options model.head.num_classes=3'):
+        check(folders, config=str(config))
