@@ -53,7 +53,8 @@ def check_folders(cfg: Config, splits: Sequence[str]) -> None:
         for split in _splits(cfg, name):
             listing = list_dataset(split)
             if listing is None:
-                print_log(f'{split.key} was not checked: {split.cls} is not known.', level=logging.WARNING)
+                reason = f'{split.cls.__name__} does not read labels from local class folders'
+                print_log(f'{split.key} was not checked: {reason}.', level=logging.WARNING)
                 continue
             _check_number(cfg, split, listing.classes)
             _check_readable(split, listing.images)
@@ -87,7 +88,8 @@ def list_dataset(split: Split) -> Optional[Listing]:
         return Listing(declared_classes(split), [])
     is_read_as_folders = getattr(split.cls, 'load_data_list', None) is CustomDataset.load_data_list
     folder = _image_folder(split)
-    if not is_read_as_folders or is_remote(folder) or not split.settings.get('with_label', True):
+    has_labels = split.settings.get('with_label', True) and split.settings.get('split') != 'test'
+    if not is_read_as_folders or is_remote(folder) or not has_labels:
         return None
     if not Path(folder).is_dir():
         root = split.settings.get('data_root') or folder
