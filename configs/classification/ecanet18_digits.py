@@ -12,4 +12,4 @@ test_pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=32), 
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=10)
+train_cfg = dict(max_epochs=6)
