@@ -8,4 +8,3 @@ iterations = 200
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 param_scheduler = [dict(type='PolyLR', power=0.9, by_epoch=False, end=iterations)]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=iterations // 2))
-auto_scale_lr = dict(enable=True, base_batch_size=4)

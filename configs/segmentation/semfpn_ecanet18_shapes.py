@@ -4,12 +4,10 @@ _base_ = [
     './_base_/schedule_scratch.py',
 ]
 model = dict(data_preprocessor=dict(size=(160, 160)), decode_head=dict(num_classes=4))
-train_dataloader = dict(batch_size=8)
-iterations = 300
+iterations = 400
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
     dict(type='PolyLR', power=0.9, by_epoch=False, begin=20, end=iterations),
 ]
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=iterations))
-auto_scale_lr = dict(enable=True, base_batch_size=8)

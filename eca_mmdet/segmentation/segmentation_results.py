@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Optional
 
-from ..results_file import cell, text_table
+from ..results_file import text_table
 
 _MEANS = {'mIoU': 'IoU', 'mAcc': 'Acc'}
 
@@ -18,18 +18,22 @@ def segmentation_table(results: Dict[str, Any]) -> str:
     columns = list(next(iter(classes.values()), {})) or [name[1:] for name in results if name in _MEANS]
     means = {f'm{column}': column for column in columns}
     rows: List[List[str]] = [
-        [name, *(cell(values.get(column)) for column in columns)] for name, values in classes.items()
+        [name, *(_cell(values.get(column)) for column in columns)] for name, values in classes.items()
     ]
     if any(name in results for name in means):
-        rows.append([f'mean ({", ".join(means)})', *(cell(results.get(name)) for name in means)])
+        rows.append([f'mean ({", ".join(means)})', *(_cell(results.get(name)) for name in means)])
     if 'aAcc' in results:
-        rows.append(['all pixels (aAcc)', *(cell(results['aAcc']) if c == 'Acc' else '' for c in columns)])
+        rows.append(['all pixels (aAcc)', *(_cell(results['aAcc']) if c == 'Acc' else '' for c in columns)])
     others = [name for name in results if name not in {*means, 'aAcc', 'classes'}]
-    rows += [[name, cell(results[name]), *[''] * (len(columns) - 1)] for name in others]
+    rows += [[name, _cell(results[name]), *[''] * (len(columns) - 1)] for name in others]
     text = text_table(['class', *columns], rows)
     if any('-' in row for row in rows):
         text += '\n- : the class has no pixels, neither in the ground truth nor in the predictions'
     return text
+
+
+def _cell(value: Any) -> str:
+    return f'{value:.3f}' if isinstance(value, (int, float)) else '-' if value is None else str(value)
 
 
 def explain_poor(results: Dict[str, Any], images: int, trained_iters: Optional[int]) -> str:

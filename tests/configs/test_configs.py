@@ -15,7 +15,8 @@ from eca_mmdet.layers.roi_align import RoIAlign
 from eca_mmdet.mmdet1_boxes import _RoIAlign1x
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
-CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
+OTHERS = {'_base_', 'classification', 'segmentation'}
+CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob('*.py') if not OTHERS & {*p.parts})
 DEPTHS = (18, 34, 50, 101, 152)
 DETECTORS = ('faster_rcnn', 'mask_rcnn', 'retinanet')
 RELEASED = [f'{detector}_ecanet{depth}_fpn_1x.py' for detector in DETECTORS for depth in DEPTHS]

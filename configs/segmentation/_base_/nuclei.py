@@ -15,7 +15,7 @@ train_dataloader = dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='RandomCrop', crop_size=(256, 256)),
+            dict(type='RandomCrop', crop_size=(128, 128), cat_max_ratio=0.9),
             dict(
                 type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']
             ),
