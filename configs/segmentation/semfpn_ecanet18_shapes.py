@@ -4,7 +4,8 @@ _base_ = [
     './_base_/schedule_scratch.py',
 ]
 model = dict(data_preprocessor=dict(size=(160, 160)), decode_head=dict(num_classes=4))
-iterations = 400
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+iterations = 450
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
