@@ -8,7 +8,7 @@ from eca_mmdet.datasets import make_shapes
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        description='Draw a small COCO-format dataset for instance segmentation.'
+        description='Draw a small dataset for instance and semantic segmentation.'
     )
     parser.add_argument('root', help='folder to create')
     parser.add_argument('--train', type=int, default=600, help='training images (default: %(default)s)')

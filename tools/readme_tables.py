@@ -37,6 +37,21 @@ def classifiers():
                 yield f'| `{model["Config"]}` | {top1} | {top5} |'
 
 
+def segmentors():
+    """Yield the recipes of semantic segmentation with the published mIoU of the plain networks."""
+    yield '| recipe, 50 and 101 layers | mIoU, plain stem (published) | mIoU, ResNetV1c (published) |'
+    yield '|---|---|---|'
+    found = yaml.safe_load((ROOT / 'configs/segmentation/metafile.yml').read_text())['Models']
+    models = {model['Name']: model for model in found}
+    for name in models:
+        if '_resnet50_' in name:
+            pair = [models[name], models[name.replace('resnet50', 'resnet101')]]
+            plain = [m['Results'][0]['Metrics']['mIoU'] if m['Results'] else '-' for m in pair]
+            deep = [f'{m["Metadata"]["With ResNetV1c"]["mIoU"]:.2f}' for m in pair]
+            recipe = name.replace('_resnet50_', '_{ecanet,resnet}{50,101}_')
+            yield f'| `{recipe}` | {" / ".join(map(str, plain))} | {" / ".join(deep)} |'
+
+
 def checkpoints():
     """Yield the table of released checkpoints."""
     yield '| checkpoint | source | download | convert to | config |'
@@ -105,6 +120,7 @@ PAGES = {
     'docs/checkpoints.md': (checkpoints,),
     'docs/classification.md': (classifiers,),
     'docs/performance.md': (speed, profiles),
+    'docs/segmentation.md': (segmentors,),
 }
 
 

@@ -136,18 +136,32 @@ def _data_roots(node: Any) -> Iterator[str]:
 
 
 def _replace_root(node: Any, old: str, new: str) -> Any:
-    """Replace the folder ``old`` in all data roots and annotation paths of a config node."""
+    """Replace the folder ``old`` in all data roots, annotation paths and prefixes of a config node."""
     if isinstance(node, (list, tuple)):
         return type(node)(_replace_root(item, old, new) for item in node)
     if not isinstance(node, dict):
         return node
     for key, value in node.items():
         if key in ('data_root', 'ann_file', 'seg_prefix') and isinstance(value, str):
-            if f'{value}/'.startswith(f'{old}/'):
-                node[key] = new + value[len(old) :].lstrip('/')
+            node[key] = _replace_start(value, old, new)
+        elif key == 'data_prefix' and isinstance(value, dict):
+            # A relative prefix is relative to the data_root, if there is one.
+            node[key] = {
+                name: path
+                if node.get('data_root') and not os.path.isabs(str(path))
+                else _replace_start(path, old, new)
+                for name, path in value.items()
+            }
         else:
             node[key] = _replace_root(value, old, new)
     return node
+
+
+def _replace_start(path: Any, old: str, new: str) -> Any:
+    """Replace the folder ``old`` at the start of a path."""
+    if isinstance(path, str) and f'{path}/'.startswith(f'{old}/'):
+        return new + path[len(old) :].lstrip('/')
+    return path
 
 
 def set_work_dir(cfg: Config, work_dir: Optional[str], config_path: str) -> None:

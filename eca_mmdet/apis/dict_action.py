@@ -11,7 +11,7 @@ from mmengine.config import DictAction
 
 PATH_KEYS = (
     'data_root', 'work_dir', 'load_from', 'ann_file', 'proposal_file', 'checkpoint', 'img', 'seg',
-    'seg_prefix', 'outfile_prefix', 'out_file_path', 'out_dir', 'test_out_dir',
+    'seg_prefix', 'img_path', 'seg_map_path', 'outfile_prefix', 'out_file_path', 'out_dir', 'test_out_dir',
 )  # fmt: skip
 """Options with these names are paths, which may contain commas, brackets and digits."""
 

@@ -14,9 +14,13 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 from pycocotools import mask as rle
 
+from .semantic_masks import write_mask
+
 
 def convert_nuclei(src: Union[str, Path], dst: Union[str, Path], val: int = 120, seed: int = 0) -> None:
-    """Write ``dst/annotations/{train,val}.json`` and copy the images to ``dst``.
+    """Write ``dst/annotations/{train,val}.json`` and ``dst/semantic/``, and copy the images to ``dst``.
+
+    The semantic masks have the value 1 inside of nuclei and 0 elsewhere.
 
     Args:
         src: The unpacked folder ``stage1_train``.
@@ -43,13 +47,14 @@ def convert_nuclei(src: Union[str, Path], dst: Union[str, Path], val: int = 120,
     splits: Dict[str, List[Path]] = {'train': [], 'val': []}
     for index, path in enumerate(images):
         splits['val' if index in val_indices else 'train'].append(path)
-    content = {split: _copy_split(paths, dst / split) for split, paths in splits.items()}
+    content = {split: _copy_split(paths, dst, split) for split, paths in splits.items()}
     (dst / 'annotations').mkdir()  # last, so that an interrupted conversion can be repeated
     for split, coco in content.items():
         (dst / 'annotations' / f'{split}.json').write_text(json.dumps(coco))
 
 
-def _copy_split(paths: List[Path], folder: Path) -> Dict[str, Any]:
+def _copy_split(paths: List[Path], dst: Path, split: str) -> Dict[str, Any]:
+    folder = dst / split
     folder.mkdir(parents=True, exist_ok=True)
     coco: Dict[str, Any] = dict(
         info=dict(description='nuclei, Data Science Bowl 2018 stage 1 train (Broad Institute, CC0)'),
@@ -60,11 +65,14 @@ def _copy_split(paths: List[Path], folder: Path) -> Dict[str, Any]:
     for image_id, path in enumerate(track_iter_progress(paths), 1):
         name = f'{path.stem[:16]}.png'
         shutil.copyfile(path, folder / name)
+        height, width = _read_image(path, cv2.IMREAD_COLOR).shape[:2]
+        labels = np.zeros((height, width), np.uint8)
         for mask_path in sorted(path.parent.parent.glob('masks/*.png')):
             mask = _read_image(mask_path, cv2.IMREAD_GRAYSCALE) > 0
+            labels[mask] = 1
             if mask.any():
                 coco['annotations'].append(_annotation(mask, len(coco['annotations']) + 1, image_id))
-        height, width = _read_image(path, cv2.IMREAD_COLOR).shape[:2]
+        write_mask(dst / 'semantic' / split, name, labels)
         coco['images'].append(dict(id=image_id, file_name=name, height=height, width=width))
     return coco
 

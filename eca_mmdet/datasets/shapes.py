@@ -1,4 +1,4 @@
-"""Generate a small instance segmentation dataset in COCO format.
+"""Generate a small dataset of instance and semantic segmentation, in COCO format and as masks.
 
 The images show circles, squares and triangles of 20 to 130 pixels that occlude each other. One image in eight
 has a crowd region. The same seed gives the same images and annotations. The demo and the tests use this
@@ -6,6 +6,9 @@ dataset, so that they need no download.
 
 The annotations use all three mask formats of COCO: polygons for whole instances, compressed run lengths for
 occluded instances, and uncompressed run lengths for crowds.
+
+The semantic masks have the value 0 for the background, 1 for circles, 2 for squares and 3 for triangles.
+Crowd regions are ignored (255). Parts of shapes that are too occluded for an annotation keep their class.
 """
 
 import json
@@ -17,7 +20,11 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 from pycocotools import mask as rle
 
+from .semantic_masks import write_mask
+
 CLASSES = ('circle', 'square', 'triangle')
+IGNORED = 255
+"""Value of crowd regions in semantic masks."""
 _CORNERS = (40, 4, 3)
 _MAX_OVERLAP = 0.3  # of two instances, relative to the area of the smaller one
 _MIN_VISIBLE = 0.3  # fraction of its area that an annotated instance must show
@@ -34,10 +41,12 @@ class Instance(NamedTuple):
 def make_shapes(
     root: Union[str, Path], train: int = 600, val: int = 100, size: int = 160, seed: int = 0
 ) -> Path:
-    """Write the dataset in COCO format. A finished dataset with the same settings is kept.
+    """Write the dataset. A finished dataset with the same settings is kept.
+
+    A dataset of an earlier version without semantic masks is completed.
 
     Args:
-        root: Output folder for ``annotations/``, ``train2017/`` and ``val2017/``.
+        root: Output folder for ``annotations/``, ``train2017/``, ``val2017/`` and ``semantic/``.
         train: Number of training images.
         val: Number of validation images.
         size: Height and width of the images in pixels, at least 64.
@@ -48,7 +57,7 @@ def make_shapes(
 
     Raises:
         ValueError: If a number of images is below 1 or ``size`` is below 64.
-        FileExistsError: If the folder contains another dataset.
+        FileExistsError: If the folder contains another dataset, or one that this version draws differently.
     """
     if min(train, val) < 1 or size < 64:
         raise ValueError(
@@ -57,6 +66,7 @@ def make_shapes(
     root = Path(root)
     recipe = dict(train=train, val=val, size=size, seed=seed, version=4)
     if _is_finished(root, recipe):
+        _complete_masks(root, recipe)
         return root
     for index, (split, count) in enumerate((('train2017', train), ('val2017', val))):
         folder = root / split
@@ -68,9 +78,10 @@ def make_shapes(
             categories=[dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)],
         )
         for number in track_iter_progress(range(1, count + 1)):
-            image, annotations = draw_image(np.random.default_rng([seed, index, number]), size)
+            image, annotations, labels = draw_image(np.random.default_rng([seed, index, number]), size)
             name = f'{number:06d}.jpg'
             cv2.imwrite(str(folder / name), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+            write_mask(root / 'semantic' / split, name, labels)
             coco['images'].append(dict(id=number, file_name=name, height=size, width=size))
             for annotation in annotations:
                 ids = dict(id=len(coco['annotations']) + 1, image_id=number)
@@ -79,6 +90,28 @@ def make_shapes(
         (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(coco))
     (root / 'recipe.json').write_text(json.dumps(recipe))  # last, because it marks the folder as complete
     return root
+
+
+def _complete_masks(root: Path, recipe: dict) -> None:
+    """Write semantic masks that are missing, by drawing the images again."""
+    for index, (split, count) in enumerate((('train2017', recipe['train']), ('val2017', recipe['val']))):
+        folder = root / 'semantic' / split
+        missing = [n for n in range(1, count + 1) if not (folder / f'{n:06d}.png').is_file()]
+        outlines: Dict[int, list] = {number: [] for number in missing}
+        if missing:
+            coco = json.loads((root / f'annotations/instances_{split}.json').read_text())
+            for item in coco['annotations']:
+                outlines.setdefault(item['image_id'], []).append(item['segmentation'])
+        for number in missing:
+            _, annotations, labels = draw_image(
+                np.random.default_rng([recipe['seed'], index, number]), recipe['size']
+            )
+            if outlines[number] != [item['segmentation'] for item in annotations]:
+                raise FileExistsError(
+                    f'{root} contains shapes that this version draws differently, so it cannot add their '
+                    'semantic masks. Name another folder'
+                )
+            write_mask(folder, f'{number:06d}.jpg', labels)
 
 
 def _is_finished(root: Path, recipe: dict) -> bool:
@@ -97,7 +130,7 @@ def _is_finished(root: Path, recipe: dict) -> bool:
     return False
 
 
-def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[dict]]:
+def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[dict], np.ndarray]:
     """Draw an image.
 
     Args:
@@ -105,7 +138,8 @@ def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[di
         size: Height and width in pixels.
 
     Returns:
-        The image ``(size, size, 3)``, uint8, BGR, and its COCO annotations.
+        The image ``(size, size, 3)``, uint8, BGR, its COCO annotations, and its semantic mask
+        ``(size, size)``, uint8.
     """
     image = _texture(rng, size, contrast=20)
     crowd = _draw_crowd(rng, image) if rng.random() < 0.125 else None
@@ -115,7 +149,8 @@ def draw_image(rng: np.random.Generator, size: int) -> Tuple[np.ndarray, List[di
         if all(_overlap(instance, other) < _MAX_OVERLAP for other in instances):
             instances.append(instance)
     instances.sort(key=lambda instance: -instance.mask.sum())  # draw small ones last, in front
-    return _paint(rng, image, instances), _annotate(instances, crowd)
+    annotations = _annotate(instances, crowd)
+    return _paint(rng, image, instances), annotations, _label_pixels(instances, crowd, size)
 
 
 def draw_single(rng: np.random.Generator, label: int, size: int) -> np.ndarray:
@@ -205,6 +240,16 @@ def _annotate(instances: List[Instance], crowd: Optional[Instance]) -> List[dict
     if crowd is not None and (crowd.mask & ~hidden).any():
         annotations.append(_annotation(0, crowd.mask & ~hidden, None, crowd=True))
     return annotations
+
+
+def _label_pixels(instances: List[Instance], crowd: Optional[Instance], size: int) -> np.ndarray:
+    """Return the semantic mask. Later instances are in front."""
+    labels = np.zeros((size, size), np.uint8)
+    if crowd is not None:
+        labels[crowd.mask] = IGNORED
+    for instance in instances:
+        labels[instance.mask] = instance.label + 1
+    return labels
 
 
 def _annotation(label: int, mask: np.ndarray, polygon: Optional[List[float]], crowd: bool = False) -> dict:

@@ -35,6 +35,18 @@ def test_data_root__may_be_missing_at_the_top_level(tmp_path):
     assert [item.ann_file for item in cfg.val_evaluator] == ['/new/b.json', 'older/c.json']
 
 
+def test_data_root__replaces_the_start_of_prefixes_that_contain_it(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text(
+        "data_root = '/old'\n"
+        "train_dataloader = dict(dataset=dict(data_prefix=dict(img_path='/old/a', seg_map_path=None)))\n"
+        "val_dataloader = dict(dataset=dict(data_root='/old', data_prefix=dict(img_path='old/a')))\n"
+    )
+    cfg = load_config(str(config), dict(data_root='/new'))
+    assert cfg.train_dataloader.dataset.data_prefix == dict(img_path='/new/a', seg_map_path=None)
+    assert cfg.val_dataloader.dataset == dict(data_root='/new/', data_prefix=dict(img_path='old/a'))
+
+
 def test_data_root__without_datasets_is_rejected(tmp_path):
     config = tmp_path / 'mine.py'
     config.write_text('x = 1')

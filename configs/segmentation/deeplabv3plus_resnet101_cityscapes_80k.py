@@ -1,0 +1,2 @@
+_base_ = './deeplabv3plus_ecanet101_cityscapes_80k.py'
+model = dict(backbone=dict(attention='none', init_cfg=dict(checkpoint='torchvision://resnet101')))

@@ -1,0 +1,8 @@
+_base_ = './fcn_ecanet50_ade20k_160k.py'
+model = dict(
+    backbone=dict(
+        depth=101,
+        eca_kernel_sizes='3357',
+        init_cfg=dict(checkpoint='weights/eca_resnet101_k3357.pth'),
+    )
+)

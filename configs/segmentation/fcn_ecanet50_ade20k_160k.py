@@ -1,0 +1,6 @@
+_base_ = ['./_base_/fcn.py', './_base_/ade20k_160k.py']
+model = dict(
+    data_preprocessor=dict(size=(512, 512)),
+    decode_head=dict(num_classes=150),
+    auxiliary_head=dict(num_classes=150),
+)

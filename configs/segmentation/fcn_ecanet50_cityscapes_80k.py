@@ -1,0 +1,2 @@
+_base_ = ['./_base_/fcn.py', './_base_/cityscapes_80k.py']
+model = dict(data_preprocessor=dict(size=(512, 1024)))

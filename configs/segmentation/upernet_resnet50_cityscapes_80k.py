@@ -1,0 +1,2 @@
+_base_ = './upernet_ecanet50_cityscapes_80k.py'
+model = dict(backbone=dict(attention='none', init_cfg=dict(checkpoint='torchvision://resnet50')))
