@@ -1,6 +1,6 @@
 """Draw image, ground truth and prediction of semantic segmentation side by side, with a legend."""
 
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 UNLABELLED = (0, 0, 0)
 _OPACITY = 0.65
 _GAP, _ROW, _SQUARE = 6, 20, 12  # pixels: between the panels, of a row of the legend, of a colour in it
-_FONT = dict(fontFace=cv2.FONT_HERSHEY_SIMPLEX, fontScale=0.42)
+_FONT: Any = dict(fontFace=cv2.FONT_HERSHEY_SIMPLEX, fontScale=0.42)
 
 
 def side_by_side(
