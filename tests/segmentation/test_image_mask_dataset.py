@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip('mmseg')
 
 from mask_data import CLASSES, example_mask, write_masks  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
 
 from eca_mmdet.segmentation import ImageMaskDataset  # noqa: E402
 
@@ -51,10 +52,11 @@ def test_annotation_file__selects_images(root):
 
 
 def test_sample__has_image_and_labels(root):
+    init_default_scope('mmseg')
     dataset = ImageMaskDataset(
         data_root=str(root),
         data_prefix=dict(img_path='images', seg_map_path='masks'),
         metainfo=dict(classes=CLASSES),
-        pipeline=[dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')],
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')],
     )
     assert np.array_equal(dataset[0]['gt_seg_map'], example_mask(0))

@@ -124,7 +124,7 @@ def test_palette_masks__are_read_as_labels(cfg, root):
     from PIL import Image
 
     image = Image.fromarray(example_mask(1), 'P')
-    image.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0])
+    image.putpalette([value for index in range(256) for value in (index, 0, 255 - index)])
     image.save(root / 'masks/train/001.png')
     check(cfg)
     cfg.train_dataloader.dataset.pipeline[1].imdecode_backend = 'cv2'

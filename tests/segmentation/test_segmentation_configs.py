@@ -156,7 +156,8 @@ def test_metafile__describes_every_released_config_and_claims_nothing_for_eca():
 
 def test_metafile__has_the_published_results_of_the_model_zoo():
     published = {}
-    for path in Path(_zoo()).glob('*/metafile.yaml'):
+    for folder in ('fcn', 'pspnet', 'deeplabv3plus', 'upernet', 'sem_fpn'):
+        path = Path(_zoo(), folder, 'metafile.yaml')
         for model in yaml.safe_load(path.read_text())['Models']:
             results = model['Results'] if isinstance(model['Results'], list) else [model['Results']]
             published.setdefault(model['Name'], []).append(results[0]['Metrics'].get('mIoU'))
