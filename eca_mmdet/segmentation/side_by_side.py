@@ -35,9 +35,10 @@ def side_by_side(
         for labels in maps
         if labels is not None
     ]
-    panels: List[np.ndarray] = [image]
+    gap = np.full((height, _GAP, 3), 255, np.uint8)  # also on the right, for an overview of several drawings
+    panels: List[np.ndarray] = [image, gap]
     for labels in shown:
-        panels += [np.full((height, _GAP, 3), 255, np.uint8), _blend(image, labels, palette)]
+        panels += [_blend(image, labels, palette), gap]
     drawing = np.concatenate(panels, axis=1)
     present = (
         np.unique(np.concatenate([np.unique(labels) for labels in shown])) if shown else np.array([], int)

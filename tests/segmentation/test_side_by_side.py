@@ -39,7 +39,7 @@ def test_ignored_pixels__are_dark_and_in_the_legend(image):
 
 
 def test_missing_ground_truth__is_left_out(image):
-    assert side_by_side(image, [None, labels(0)], CLASSES, PALETTE).shape[1] == 60 + 6 + 60
+    assert side_by_side(image, [None, labels(0)], CLASSES, PALETTE).shape[1] == 60 + 6 + 60 + 6
 
 
 def test_maps_of_another_size__are_resized(image):
@@ -56,6 +56,6 @@ def test_legend__shows_the_colours_of_the_classes_that_occur(image, value):
 
 def test_drawing__becomes_wider_for_a_long_name(image):
     drawing = side_by_side(image, [labels(2)], CLASSES, PALETTE)
-    assert drawing.shape[1] > 126
+    assert drawing.shape[1] > 132
     assert (drawing[:, -4:] == 255).all()  # the text ends before the edge
     assert np.array_equal(panel(drawing, 0), image)
