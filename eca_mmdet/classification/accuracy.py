@@ -57,12 +57,12 @@ def collect_accuracy(metrics: Dict[str, Any], classes: Sequence[str]) -> Dict[st
     results: Dict[str, Any] = {}
     for name, value in metrics.items():
         if name.startswith(_TOP):
-            results.setdefault('accuracy', {})[name[len(_TOP) :]] = value
+            results.setdefault('accuracy', {})[name[len(_TOP) :]] = round(value, 4)  # metrics are float32
         elif recalls is None or counts is None or not name.startswith(_PER_CLASS):
             results.setdefault('other', {})[name] = value
     if recalls is not None and counts is not None:
         results['classes'] = {
-            name: dict(accuracy=recall if count else None, images=int(count))
+            name: dict(accuracy=round(recall, 4) if count else None, images=int(count))
             for name, recall, count in zip(_unique(classes, len(recalls)), recalls, counts)
         }
     return results
