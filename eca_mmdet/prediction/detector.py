@@ -1,6 +1,7 @@
 """Load a trained model and predict on images."""
 
 from copy import deepcopy
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
@@ -26,7 +27,14 @@ from .result import Result
 from .sources import SourceImage, UnreadableImage, is_stream, read_image, read_images, stream
 
 Source = Any
-_LOADERS = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'LoadPanopticAnnotations')
+_LOADERS = (
+    'LoadImageFromFile',
+    'LoadImageFromNDArray',
+    'LoadAnnotations',
+    'LoadPanopticAnnotations',
+    'LoadPanoptic',
+)
+_PANOPTIC_OFFSET = 1000  # INSTANCE_OFFSET of mmdet
 
 
 class Detector:
@@ -165,6 +173,9 @@ class Detector:
             result.probabilities = sample.pred_score.cpu().numpy().astype(np.float32)
         elif 'pred_sem_seg' in sample:
             result.segmentation = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int64)
+        elif 'pred_panoptic_seg' in sample:
+            segments = sample.pred_panoptic_seg.sem_seg[0].cpu().numpy()
+            result = _panoptic_instances(result, segments)
         elif 'pred_instances' in sample:
             found = sample.pred_instances
             result.boxes = found.bboxes.cpu().numpy().astype(np.float32).reshape(-1, 4)
@@ -200,6 +211,19 @@ class Detector:
         steps = [step for step in dataset['pipeline'] if _type_name(step) not in _LOADERS]
         with DefaultScope.overwrite_default_scope(self._scope):
             return Compose(steps)
+
+
+def _panoptic_instances(result: Result, segments: np.ndarray) -> Result:
+    """Add the segments of mmdet's panoptic result ``(H, W)``: label + 1000 x number, without scores."""
+    numbers = [n for n in np.unique(segments) if n % _PANOPTIC_OFFSET < len(result.classes)]
+    masks = segments[None] == np.array(numbers, segments.dtype)[:, None, None]
+    boxes = np.zeros((len(numbers), 4), np.float32)
+    for box, mask in zip(boxes, masks):
+        y, x = np.nonzero(mask)
+        box[:] = x.min(), y.min(), x.max() + 1, y.max() + 1
+    labels = np.array(numbers, np.int64) % _PANOPTIC_OFFSET
+    scores = np.ones(len(numbers), np.float32)
+    return replace(result, boxes=boxes, scores=scores, labels=labels, masks=masks)
 
 
 def find_config(name: str) -> str:

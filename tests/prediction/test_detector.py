@@ -144,3 +144,16 @@ def test_checkpoint_that_names_code__is_refused(weights, tmp_path):
     torch.save(checkpoint, tmp_path / 'bad.pth')
     with pytest.raises(ValueError, match=r'bad\.pth: line \d+ of its config is not a literal'):
         Detector(tmp_path / 'bad.pth')
+
+
+def test_panoptic_result__becomes_instances_with_masks():
+    from eca_mmdet.prediction.detector import _panoptic_instances
+
+    segments = np.full((6, 8), 2)  # void: the number of classes
+    segments[:3, :4], segments[4:, 5:] = 0, 1 + 3000
+    result = _panoptic_instances(Result(('person', 'sky'), (6, 8)), segments)
+    assert result.names == ['person', 'sky']
+    np.testing.assert_array_equal(result.boxes, [[0, 0, 4, 3], [5, 4, 8, 6]])
+    np.testing.assert_array_equal(result.masks.sum((1, 2)), [12, 6])
+    empty = _panoptic_instances(Result(('person', 'sky'), (6, 8)), np.full((6, 8), 2))
+    assert (empty.boxes.shape, empty.masks.shape) == ((0, 4), (0, 6, 8))
