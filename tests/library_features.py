@@ -6,9 +6,12 @@ largest errors of the four features and of the updated batch statistics, relativ
 
 import json
 
-# isort: split  eca_mmdet declares the operators without which torchvision cannot be imported
-import timm
 import torch
+
+import eca_mmdet  # noqa: F401  declares the operators without which torchvision cannot be imported
+
+# isort: split
+import timm
 import torchvision
 from mmengine.registry import MODELS
 from mmpretrain.models import ImageClassifier, ResNetV1d  # noqa: F401
