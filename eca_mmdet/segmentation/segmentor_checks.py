@@ -86,8 +86,8 @@ def check_class_weights_of_ignored(model: Optional[nn.Module], key: str) -> None
                 if has_weights and isinstance(loss, CrossEntropyLoss) and not loss.use_sigmoid:
                     raise ValueError(
                         f'{path}.class_weight is set, and the masks of {key} have ignored pixels. '
-                        "mmseg's CrossEntropyLoss cannot handle both. Remove class_weight; to weight "
-                        f'difficult pixels, set model.{name}.sampler=dict(type="OHEMPixelSampler", thresh=0.7)'
+                        "mmseg's CrossEntropyLoss cannot handle both. Remove class_weight, or weight "
+                        f'difficult pixels with model.{name}.sampler=dict(type="OHEMPixelSampler")'
                     )
 
 
