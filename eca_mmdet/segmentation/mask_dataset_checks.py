@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
@@ -32,7 +32,12 @@ from ..datasets.image_checks import missing_files
 from ..datasets.label_checks import Classes, check_same_labels
 from .label_values import LabelUse, absent_classes, label_fault
 from .mask_files import read_sample
-from .segmentor_checks import check_heads, check_pooled_heads, iter_heads
+from .segmentor_checks import (
+    check_class_weights_of_ignored,
+    check_heads,
+    check_pooled_heads,
+    iter_heads,
+)
 
 
 class MaskLoading(NamedTuple):
@@ -74,7 +79,10 @@ def check_mask_datasets(cfg: Config, splits: Sequence[str], model: Optional[nn.M
             check_heads(cfg, model, classes, key)
             pairs = _check_files(split)
             images = None if images is None else images + len(pairs)
-            _check_labels(split, classes, pairs, _ignore_index(cfg, name, model))
+            ignored = _ignore_index(cfg, name, model)
+            labels = _check_labels(split, classes, pairs, ignored)
+            if split.is_trained and ignored[0] in labels:
+                check_class_weights_of_ignored(model, key)
         if name == 'train':
             check_pooled_heads(cfg, model, images)
     check_same_labels(trained, {**trained, **evaluated})
@@ -189,12 +197,13 @@ def _ignore_index(cfg: Config, name: str, model: Optional[nn.Module]) -> Tuple[i
 
 def _check_labels(
     split: Split, classes: Classes, pairs: List[Tuple[str, str]], ignored: Tuple[int, str]
-) -> None:
+) -> Set[int]:
+    """Check a sample of masks. Return the labels in it, which are empty if it was not checked."""
     loading = _mask_loading(split)
     reason = _unknown_labels(split, loading, pairs)
     if reason:
         print_log(f'The masks of {split.key} were not checked: {reason}.', level=logging.WARNING)
-        return
+        return set()
     dataset: Any = DATASETS.build({**deepcopy(split.settings), 'lazy_init': True, 'pipeline': []})
     own = loading.mask[1].get('reduce_zero_label')
     if own is not None and own != dataset.reduce_zero_label:
@@ -216,6 +225,7 @@ def _check_labels(
             'trained.',
             level=logging.WARNING,
         )
+    return {use.used_label(value) for value in sample.pixels}
 
 
 def _mask_loading(split: Split) -> MaskLoading:

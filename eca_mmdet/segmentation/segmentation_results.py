@@ -56,7 +56,7 @@ def explain_poor(results: Dict[str, Any], images: int, trained_iters: Optional[i
             '  - The classes or their order differ from training. Compare metainfo.classes.',
             '  - One option differs from training: reduce_zero_label, or the mean, std and bgr_to_rgb of',
             '    model.data_preprocessor, or the scale of Resize.',
-            '  - One class covers nearly all pixels. Use a loss with class_weight, or crops with',
-            '    RandomCrop(cat_max_ratio=0.75).',
+            '  - One class covers nearly all pixels. Use sampler=dict(type="OHEMPixelSampler", thresh=0.7)',
+            '    in the heads, or crops with RandomCrop(cat_max_ratio=0.75).',
         ]
     )

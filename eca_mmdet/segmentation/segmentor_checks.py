@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.models import SegDataPreProcessor
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.losses import CrossEntropyLoss
 from mmseg.registry import MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -53,15 +54,41 @@ def check_heads(cfg: Config, model: Optional[nn.Module], classes: Sequence[str],
 
 
 def _check_class_weights(head: Optional[nn.Module], path: str) -> None:
-    losses: Any = getattr(head, 'loss_decode', None)
-    for index, loss in enumerate(losses if isinstance(losses, nn.ModuleList) else [losses]):
+    outputs = getattr(head, 'out_channels', None)
+    for name, loss in _losses(head, path):
         weights = getattr(loss, 'class_weight', None)
-        outputs = getattr(head, 'out_channels', None)
         if weights is not None and outputs and outputs > 1 and len(weights) != outputs:
-            name = f'{path}.loss_decode{f".{index}" if isinstance(losses, nn.ModuleList) else ""}'
             raise ValueError(
                 f'{name}.class_weight has {len(weights)} values, but there are {outputs} classes'
             )
+
+
+def _losses(head: Optional[nn.Module], path: str) -> List[Tuple[str, Any]]:
+    losses: Any = getattr(head, 'loss_decode', None)
+    if isinstance(losses, nn.ModuleList):
+        return [(f'{path}.loss_decode.{index}', loss) for index, loss in enumerate(losses)]
+    return [(f'{path}.loss_decode', losses)]
+
+
+def check_class_weights_of_ignored(model: Optional[nn.Module], key: str) -> None:
+    """Check that no loss has class weights, if a training set has ignored pixels.
+
+    mmseg's ``CrossEntropyLoss`` looks up the weight of the ignored label and raises an ``IndexError``.
+
+    Raises:
+        ValueError: If a head has such a loss.
+    """
+    for name in ('decode_head', 'auxiliary_head'):
+        built: Any = getattr(model, name, None)
+        for head in built if isinstance(built, nn.ModuleList) else [built]:
+            for path, loss in _losses(head, f'model.{name}'):
+                has_weights = getattr(loss, 'class_weight', None) is not None
+                if has_weights and isinstance(loss, CrossEntropyLoss) and not loss.use_sigmoid:
+                    raise ValueError(
+                        f'{path}.class_weight is set, and the masks of {key} have ignored pixels. '
+                        "mmseg's CrossEntropyLoss cannot handle both. Remove class_weight, or weight "
+                        f'difficult pixels with model.{name}.sampler=dict(type="OHEMPixelSampler")'
+                    )
 
 
 def check_input_size(cfg: Config) -> None:

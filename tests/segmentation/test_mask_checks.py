@@ -206,6 +206,19 @@ def test_class_weights__need_one_value_per_class(cfg):
         check(cfg, model=build_on_meta(cfg.model, 'mmseg'))
 
 
+def test_class_weights__are_refused_with_ignored_pixels(cfg, root):
+    cfg.model.decode_head.loss_decode.class_weight = [1.0, 2.0, 3.0]
+    model = build_on_meta(cfg.model, 'mmseg')
+    with pytest.raises(
+        ValueError, match='class_weight is set, and the masks of train_dataloader.dataset have'
+    ):
+        check(cfg, model=model)
+    for path in (root / 'masks/train').iterdir():
+        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.where(labels == 255, 0, labels).astype(np.uint8))
+    check(cfg, model=model)
+
+
 def test_auxiliary_heads__are_compared_too(cfg):
     head = dict(type='FCNHead', in_channels=64, in_index=0, channels=8, num_classes=19)
     cfg.model.auxiliary_head = [{**head, 'num_classes': 3}, head]
