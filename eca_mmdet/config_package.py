@@ -12,6 +12,9 @@ from typing import Any, Optional, Tuple
 
 from mmengine.config import Config, utils
 
+from .environment import installed
+from .hosts import HOSTS
+
 PACKAGE = 'eca_mmdet'
 CONFIGS = Path(__file__).parent / '.mim' / 'configs'
 SCOPES = {'segmentation': 'mmseg', 'classification': 'mmpretrain'}
@@ -40,6 +43,9 @@ def _get_own_cfg_path(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]
 def register_config_package() -> None:
     """Let mmengine find ``eca_mmdet::...`` configs. It is safe to call this several times."""
     utils.MODULE2PACKAGE.setdefault(PACKAGE, PACKAGE)
+    for scope in HOSTS:  # mmengine does not know the names of the onedl forks
+        if installed(scope).startswith('onedl-'):
+            utils.MODULE2PACKAGE[scope] = installed(scope).split()[0]
     Config._get_cfg_path = staticmethod(_get_own_cfg_path)
     for name in ('mmengine.config.utils', 'mmengine.hub.hub'):  # for mmengine.hub.get_config
         module: Any = importlib.import_module(name)
