@@ -1,5 +1,6 @@
 """Fixtures for generated data, configs, logs and real datasets."""
 
+import importlib
 import importlib.util
 import logging
 import os
@@ -139,11 +140,14 @@ def mmpretrain():
     from eca_mmdet.torchvision_operators import declare_missing_operators
 
     site = Path(sys.prefix, 'tests-site')
-    if not is_installed('mmpretrain'):
-        if not (site / 'mmpretrain').is_dir():
-            pytest.skip(f'{site} (mmpretrain and torchvision, made by make setup) is not there')
-        sys.path.append(str(site))
-    declare_missing_operators()
+    if not is_installed('mmpretrain') and not (site / 'mmpretrain').is_dir():
+        pytest.skip(f'{site} (mmpretrain and torchvision, made by make setup) is not there')
+    with pytest.MonkeyPatch.context() as patch:  # processes that other tests start must not get this path
+        patch.setattr(sys, 'path', [*sys.path, str(site)])
+        declare_missing_operators()
+        for name in ('timm', 'mmpretrain.models', 'mmpretrain.datasets', 'mmpretrain.evaluation'):
+            if is_installed(name.split('.')[0]):
+                importlib.import_module(name)
     return pytest.importorskip('mmpretrain')
 
 

@@ -63,7 +63,7 @@ def test_official_mobilenet__keeps_its_logits(x):
     ],
 )  # fmt: skip
 def test_timm__keeps_its_logits(name, config, backbone, x):
-    import timm
+    timm = pytest.importorskip('timm')
 
     model = timm.create_model(name).double().eval()
     for module in model.modules():

@@ -72,7 +72,7 @@ def ratio_to_linear_rule(runner: Runner) -> float:
     It is 0 for other or several optimizers, and for other tasks than detection.
     """
     optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
-    if type(optimizer).__name__ != 'SGD' or host_of(runner.cfg).scope != 'mmdet':
+    if type(optimizer).__name__ != 'SGD' or host_of(getattr(runner, 'cfg', {})).scope != 'mmdet':
         return 0
     rate = max(group.get('initial_lr', group['lr']) for group in param_groups(runner))
     return rate / linear_rule(runner)
