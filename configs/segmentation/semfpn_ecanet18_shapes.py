@@ -5,15 +5,11 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=(160, 160)),
-    decode_head=dict(
-        num_classes=4,
-        dropout_ratio=0,
-        # Train on uncertain pixels: the background, four fifths of all pixels, is learned soon.
-        sampler=dict(type='OHEMPixelSampler', thresh=0.7, min_kept=2000),
-    ),
+    # In a few hundred iterations, norms that start at 0 hardly open the residual branches.
+    backbone=dict(zero_init_residual=False),
+    decode_head=dict(num_classes=4),
 )
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
-iterations = 600
+iterations = 450
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
