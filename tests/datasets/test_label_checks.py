@@ -16,7 +16,7 @@ from torch import nn
 
 from eca_mmdet.apis import load_config
 from eca_mmdet.apis.model_checks import build_model
-from eca_mmdet.datasets.coco_readers import unsupported_reason
+from eca_mmdet.datasets.coco_readers import is_panoptic, unsupported_reason
 from eca_mmdet.datasets.config_datasets import (
     Split,
     class_names,
@@ -50,7 +50,7 @@ def coco_splits(cfg):
         dataset = (cfg.get(part) or {}).get('dataset')
         for key, node in find_datasets(dataset, f'{part}.dataset') if dataset else ():
             split = Split(key, node, dataset_class(node, key), False)
-            if not unsupported_reason(split):
+            if not unsupported_reason(split) and not is_panoptic(split.cls):
                 yield key, class_names(split)
 
 
