@@ -12,12 +12,11 @@ from mmcv.cnn import ConvModule, build_plugin_layer
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layers import attention_config, sized_attention
+from .base_backbone import BaseBackbone
 from .checked_weights import CheckedWeights
 from .kernel_sizes import KernelSizes, grouped_kernel_sizes
-from .resnet import initialisation
 
 RELEASED_MOBILENET_SIZES = (1, 3)
 """Kernel sizes of the released weights ("k13"): for stages below 96 channels, and for the others."""
@@ -85,7 +84,7 @@ class InvertedResidual(BaseModule):
 
 
 @MODELS.register_module()
-class ECAMobileNetV2(CheckedWeights, BaseModule):
+class ECAMobileNetV2(CheckedWeights, BaseBackbone):
     """MobileNetV2 with channel attention after the last convolution and norm of every block.
 
     It is registered in mmengine's root registry, so that mmdet, MMSegmentation and MMPretrain can
@@ -144,7 +143,7 @@ class ECAMobileNetV2(CheckedWeights, BaseModule):
         pretrained: Optional[str] = None,
         init_cfg: Any = None,
     ) -> None:
-        super().__init__(initialisation(init_cfg, pretrained))
+        super().__init__(frozen_stages, norm_eval, pretrained, init_cfg)
         widths = [channels for _, channels, _ in self.arch_settings]
         self.stage_channels = tuple(round_width(width * widen_factor) for width in widths)
         self.attention = attention_config(attention)
@@ -161,8 +160,7 @@ class ECAMobileNetV2(CheckedWeights, BaseModule):
             raise ValueError(f'out_indices must be a subset of 0 to 7, got {out_indices!r}')
         if frozen_stages not in range(-1, 8):
             raise ValueError(f'frozen_stages must be in -1 to 7, got {frozen_stages!r}')
-        self.out_indices, self.frozen_stages = out_indices, frozen_stages
-        self.norm_eval, self.with_cp = norm_eval, with_cp
+        self.out_indices, self.with_cp = out_indices, with_cp
         options: Any = dict(
             conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'), act_cfg=act_cfg or dict(type='ReLU6')
         )
@@ -217,13 +215,3 @@ class ECAMobileNetV2(CheckedWeights, BaseModule):
             if index in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> 'ECAMobileNetV2':
-        """Set the mode; frozen stages stay in evaluation mode, with ``norm_eval`` all batch norms do."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self

@@ -5,24 +5,16 @@ their initialisation. So one class serves detection, segmentation and classifica
 is optional.
 """
 
-import warnings
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Type, Union
 
 from mmcv.cnn import build_conv_layer, build_norm_layer
-from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layers.residual_blocks import BATCH_NORM, BasicBlock, Bottleneck, ResLayer
-
-INIT_CFG = (
-    dict(type='Kaiming', layer='Conv2d'),
-    dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
-)
-"""The initialisation of mmdet's backbones."""
+from .base_backbone import BaseBackbone
 
 
-class ResNet(BaseModule):
+class ResNet(BaseBackbone):
     """The base of this package's ResNets.
 
     Args:
@@ -86,13 +78,12 @@ class ResNet(BaseModule):
         init_cfg: Any = None,
     ) -> None:
         uses_default_init = init_cfg is None and pretrained is None
-        super().__init__(initialisation(init_cfg, pretrained))
+        super().__init__(frozen_stages, norm_eval, pretrained, init_cfg)
         self.block, self.num_stages = block, num_stages
         self.stage_blocks = tuple(stage_blocks[:num_stages])
         self.strides, self.dilations, self.out_indices = strides, dilations, out_indices
         self.style, self.deep_stem, self.avg_down = style, deep_stem, avg_down
-        self.frozen_stages, self.norm_eval, self.with_cp = frozen_stages, norm_eval, with_cp
-        self.conv_cfg, self.norm_cfg = conv_cfg, norm_cfg
+        self.conv_cfg, self.norm_cfg, self.with_cp = conv_cfg, norm_cfg, with_cp
         self.base_channels, self.zero_init_residual = base_channels, zero_init_residual
         self.contract_dilation, self.multi_grid = contract_dilation, multi_grid
         self._check_stages(dcn, stage_with_dcn)
@@ -236,23 +227,3 @@ class ResNet(BaseModule):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> 'ResNet':
-        """Set the mode; frozen stages stay in evaluation mode, with ``norm_eval`` all batch norms do."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
-
-
-def initialisation(init_cfg: Any, pretrained: Optional[str]) -> Any:
-    """Return the ``init_cfg`` of a backbone for its arguments ``init_cfg`` and ``pretrained``."""
-    if pretrained is None:
-        return [dict(cfg) for cfg in INIT_CFG] if init_cfg is None else init_cfg
-    if init_cfg is not None:
-        raise ValueError('init_cfg and pretrained cannot be set at the same time; use init_cfg')
-    warnings.warn('pretrained is deprecated, use init_cfg', DeprecationWarning, stacklevel=3)
-    return dict(type='Pretrained', checkpoint=pretrained)
