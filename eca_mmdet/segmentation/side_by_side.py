@@ -17,7 +17,7 @@ def side_by_side(
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
 ) -> np.ndarray:
-    """Draw the image and each label map beside it, and a legend of the classes in them below.
+    """Draw the image and the label maps in one row, above a legend of their classes.
 
     Args:
         image: The image ``(H, W, 3)``, uint8, RGB.

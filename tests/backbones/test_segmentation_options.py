@@ -1,4 +1,4 @@
-"""The options that MMSegmentation passes to a backbone give the features of its own classes."""
+"""With the options of MMSegmentation, the backbones compute the features of its backbones."""
 
 import pytest
 import torch

@@ -1,6 +1,5 @@
-# ImageNet as data/imagenet/{train,val}/CLASS/IMAGE, or with meta/{train,val}.txt ("IMAGE LABEL" per line)
-# beside train/ and val/. Images are resized by Pillow as in torchvision, for which the released weights were
-# trained.
+# ImageNet in data/imagenet/{train,val}/CLASS/IMAGE. Labels may also come from meta/{train,val}.txt there,
+# with "IMAGE LABEL" per line. Pillow resizes the images, as in the training of the released weights.
 _base_ = ['mmpretrain::_base_/datasets/imagenet_bs32_pil_resize.py']
 data_root = 'data/imagenet/'
 train_dataloader = dict(
