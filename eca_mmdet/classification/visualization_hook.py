@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 
-from ..visualization import unique_names
+from ..visualization import dataset_file_names
 
 _SHORT_EDGE = 256  # of a visualization, in pixels, so that the text on a small image can be read
 
@@ -34,9 +34,7 @@ class ClassificationVisualizationHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Choose the file names for the whole dataset, so that all processes use the same ones."""
-        dataset = runner.test_dataloader.dataset
-        infos = (dataset.get_data_info(index) for index in range(len(dataset)))
-        self.file_names = unique_names(info['img_path'] for info in infos if info.get('img_path'))
+        self.file_names = dataset_file_names(runner.test_dataloader.dataset)
 
     def after_test_iter(
         self,

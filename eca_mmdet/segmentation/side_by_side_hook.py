@@ -1,4 +1,4 @@
-"""Write image, ground truth and prediction of every test image to a file of its own."""
+"""Write one file for each test image that shows the image, its ground truth and its prediction."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from ..visualization import unique_names
+from ..visualization import dataset_file_names
 from .side_by_side import side_by_side
 
 _SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
@@ -38,11 +38,9 @@ class SideBySideHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Choose the file names for the whole dataset, so that all processes use the same ones."""
-        dataset: Any = runner.test_dataloader.dataset
-        paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
         self.file_names = {
             path: name if name.lower().endswith(_SUFFIXES) else f'{name}.jpg'
-            for path, name in unique_names(paths).items()
+            for path, name in dataset_file_names(runner.test_dataloader.dataset).items()
         }
 
     def after_test_iter(

@@ -1,6 +1,6 @@
 """Visualization utilities."""
 
 from .overview import write_overview
-from .unique_names import unique_names
+from .unique_names import dataset_file_names, unique_names
 
-__all__ = ['unique_names', 'write_overview']
+__all__ = ['dataset_file_names', 'unique_names', 'write_overview']

@@ -8,7 +8,7 @@ from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
 from mmengine.runner import Runner
 
-from .unique_names import unique_names
+from .unique_names import dataset_file_names
 
 
 @HOOKS.register_module()
@@ -32,10 +32,8 @@ class UniquePicturesHook(DetVisualizationHook):
         """Choose the file names for the whole dataset, so that all processes use the same ones."""
         # mmdet uses the visualizer that was created last, which may belong to another run of this process.
         self._visualizer = runner.visualizer
-        dataset = runner.test_dataloader.dataset
-        if self.draw and self.test_out_dir is not None and hasattr(dataset, 'get_data_info'):
-            infos = (dataset.get_data_info(index) for index in range(len(dataset)))
-            self.file_names = unique_names(info['img_path'] for info in infos if info.get('img_path'))
+        if self.draw and self.test_out_dir is not None:
+            self.file_names = dataset_file_names(runner.test_dataloader.dataset)
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[DetDataSample]

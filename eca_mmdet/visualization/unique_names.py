@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict
 from pathlib import PurePath
-from typing import Dict, Iterable
+from typing import Any, Dict, Iterable
 
 
 def unique_names(paths: Iterable[str]) -> Dict[str, str]:
@@ -29,3 +29,11 @@ def unique_names(paths: Iterable[str]) -> Dict[str, str]:
         shared = len(os.path.commonprefix(group)) if len(set(group)) > 1 else len(parts[path]) - 1
         names[path] = str(PurePath(*parts[path][shared:]))
     return names
+
+
+def dataset_file_names(dataset: Any) -> Dict[str, str]:
+    """Map the path of each image of a dataset to a unique file name; empty for a dataset without files."""
+    if not hasattr(dataset, 'get_data_info'):
+        return {}
+    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
+    return unique_names(info['img_path'] for info in infos if info.get('img_path'))
