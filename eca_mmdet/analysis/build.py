@@ -1,30 +1,14 @@
 """Build models without memory, by the name of a backbone or by a config, to count their cost."""
 
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 import torch
 from torch import nn
 
 from ..apis.config import load_config
-from ..backbones import FAMILIES, Family
+from ..backbones.family import find_variant
 from ..meta_device import build_on_meta
 from .cost import Classifier
-
-
-def find_variant(name: str) -> Tuple[Family, Dict[str, Any]]:
-    """Find a named backbone: a depth of ``ECAResNet``, ``'mobilenet_v2'`` or timm's name.
-
-    Returns:
-        The family, and the config of the backbone.
-
-    Raises:
-        ValueError: If no family has a variant of this name.
-    """
-    for family in FAMILIES:
-        if name in family.variants:
-            return family, dict(type=family.name, **family.variants[name])
-    names = [name for family in FAMILIES for name in family.variants]
-    raise ValueError(f'--backbone {name}: allowed are {", ".join(names)}')
 
 
 def build_backbone(name: str, options: Optional[dict] = None, classes: int = 0) -> nn.Module:

@@ -86,6 +86,8 @@ class TargetFormat:
     check: Callable[[Mapping[str, Any]], None] = lambda backbone: None
 
 
+SE_ARGUMENTS: Dict[str, Any] = dict(attention=dict(type='SELayer', ratio=16, bias=False))
+"""Arguments of the SE networks of the paper (arXiv 1910.03151)."""
 CLASSIFIER_TABLE: Table = ((r'^fc\.', 'head.fc.'), (r'^(?!head\.fc\.)', 'backbone.'))
 """Names in MMPretrain's ``ImageClassifier`` on a backbone of this package."""
 
@@ -109,6 +111,8 @@ class Family:
         targets: Target formats of a conversion from this backbone, by name.
         classifier: Names of the tensors that follow the backbone in an image classifier.
         variants: Named networks of this family, as arguments of the backbone.
+        imagenet_configs: Configs of image classifiers, by file name in ``configs/classification``, as
+            arguments of the backbone.
         input_size: Height and width of the input in cost tables of image classifiers.
     """
 
@@ -124,6 +128,7 @@ class Family:
     targets: Mapping[str, TargetFormat] = field(default_factory=dict)
     classifier: Tuple[str, ...] = CLASSIFIER
     variants: Mapping[str, Dict[str, Any]] = field(default_factory=dict)
+    imagenet_configs: Mapping[str, Dict[str, Any]] = field(default_factory=dict)
     input_size: Tuple[int, int] = (224, 224)
 
     @property
@@ -172,6 +177,22 @@ def register_family(family: Family) -> Family:
     """Make a family known to checks, conversion and cost tables."""
     FAMILIES.append(family)
     return family
+
+
+def find_variant(name: str) -> Tuple[Family, Dict[str, Any]]:
+    """Find a named backbone: a depth of ``ECAResNet``, ``'mobilenet_v2'`` or timm's name.
+
+    Returns:
+        The family, and the config of the backbone.
+
+    Raises:
+        ValueError: If no family has a variant of this name.
+    """
+    for family in FAMILIES:
+        if name in family.variants:
+            return family, dict(type=family.name, **family.variants[name])
+    names = [name for family in FAMILIES for name in family.variants]
+    raise ValueError(f'--backbone {name}: allowed are {", ".join(names)}')
 
 
 def family_of(backbone: nn.Module) -> Family:

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, Mapping, NamedTuple, Tuple
 from torch import Tensor
 
 from .eca_mobilenet_v2 import ECAMobileNetV2
-from .family import CLASSIFIER_TABLE, Family, SourceFormat, Table, TargetFormat, wrapped_format
+from .family import CLASSIFIER_TABLE, SE_ARGUMENTS, Family, SourceFormat, Table, TargetFormat, wrapped_format
 from .kernel_sizes import HAS_ATTENTION, NO_ECA, KernelSizes
 from .weights import se_attention, stage_sizes
 
@@ -134,4 +134,9 @@ MOBILENET_V2 = Family(
         'mmpretrain': TargetFormat(CLASSIFIER_TABLE),
     },
     variants={'mobilenet_v2': {}},
+    imagenet_configs={
+        'ecamobilenetv2_imagenet.py': dict(eca_kernel_sizes='1111333'),
+        'semobilenetv2_imagenet.py': SE_ARGUMENTS,
+        'mobilenetv2_imagenet.py': dict(attention='none'),
+    },
 )

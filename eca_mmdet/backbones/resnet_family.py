@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..layers import RELEASED_KERNEL_SIZES
 from .eca_resnet import ECAResNet
-from .family import CLASSIFIER_TABLE, Family, SourceFormat, Table, TargetFormat, wrapped_format
+from .family import CLASSIFIER_TABLE, SE_ARGUMENTS, Family, SourceFormat, Table, TargetFormat, wrapped_format
 from .kernel_sizes import HAS_ATTENTION, NO_ECA, KernelSizes, stage_kernel_sizes
 from .variants import PRUNED_WIDTHS, VARIANTS
 from .weights import se_attention, stage_sizes
@@ -221,6 +221,15 @@ def _check_timm(backbone: Mapping[str, Any]) -> None:
         )
 
 
+def _imagenet_configs(depth: int) -> Dict[str, Dict[str, Any]]:
+    sizes = ''.join(map(str, RELEASED_KERNEL_SIZES[depth]))
+    return {
+        f'ecanet{depth}_imagenet.py': dict(depth=depth, eca_kernel_sizes=sizes),
+        f'senet{depth}_imagenet.py': dict(depth=depth, **SE_ARGUMENTS),
+        f'resnet{depth}_imagenet.py': dict(depth=depth, attention='none'),
+    }
+
+
 RESNET = Family(
     backbone=ECAResNet,
     block=r'layer(\d+)\.\d+',
@@ -243,4 +252,7 @@ RESNET = Family(
         ),
     },
     variants={**{str(depth): dict(depth=depth) for depth in ECAResNet.arch_settings}, **VARIANTS},
+    imagenet_configs={
+        name: arguments for depth in _OFFICIAL_DEPTHS for name, arguments in _imagenet_configs(depth).items()
+    },
 )

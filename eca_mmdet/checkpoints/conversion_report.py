@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict, List
 
-from ..layers import RELEASED_KERNEL_SIZES
+from ..backbones import FAMILIES
 from .conversion import Conversion
 from .effect import COUNTER
 from .find_weights import Found
@@ -66,18 +66,11 @@ def _evaluation(backbone: Dict[str, Any], dst: Path) -> List[str]:
 
 def _imagenet_config(backbone: Dict[str, Any]) -> str:
     """Return the name of the ImageNet config that has this backbone, or an empty string."""
-    options = {key: value for key, value in backbone.items() if key not in ('type', 'depth')}
-    depth = backbone.get('depth')
-    kinds = [dict(attention=dict(type='SELayer', ratio=16, bias=False)), dict(attention='none')]
-    if backbone['type'] == 'ECAMobileNetV2':
-        names = ('semobilenetv2', 'mobilenetv2', 'ecamobilenetv2')
-        kinds.append(dict(eca_kernel_sizes='1111333'))
-    elif backbone['type'] == 'ECAResNet' and depth in (18, 34, 50, 101, 152):
-        names = (f'senet{depth}', f'resnet{depth}', f'ecanet{depth}')
-        kinds.append(dict(eca_kernel_sizes=''.join(map(str, RELEASED_KERNEL_SIZES[depth]))))
-    else:
-        return ''
-    return next((f'{name}_imagenet.py' for name, kind in zip(names, kinds) if kind == options), '')
+    for family in FAMILIES:
+        for name, arguments in family.imagenet_configs.items():
+            if backbone == dict(type=family.name, **arguments):
+                return name
+    return ''
 
 
 def _usage(conversion: Conversion, dst: Path, target: str) -> List[str]:

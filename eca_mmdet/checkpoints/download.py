@@ -2,13 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Dict, Optional, Union
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..backbones import FAMILIES
+from ..backbones.family import find_variant
 from ..config_package import CONFIGS
 from ..meta_device import build_on_meta
 from .convert import convert_file
@@ -75,7 +75,7 @@ def _download(released: Released, folder: Path, url: Optional[str]) -> Path:
     unfinished = path.with_name(f'{path.name}.part')
     try:
         if url or not released.hub:
-            _fetch(url or f'https://drive.google.com/uc?id={released.drive}', unfinished)
+            _fetch(url or released.drive_url, unfinished)
             os.replace(unfinished, path)
             return path
         return _fetch_from_hub(released.hub, folder, path)
@@ -141,12 +141,7 @@ def _check_is(released: Released, path: Path) -> None:
 def _expected(released: Released) -> Dict[str, Tensor]:
     """Return the tensors of a released network on the meta device."""
     if not released.config:
-        return build_on_meta(_variant(released.stem)).state_dict()
+        return build_on_meta(find_variant(released.stem)[1]).state_dict()
     model = Config.fromfile(CONFIGS / released.config).model
     is_detector = released.config.startswith('legacy/') or released.stem.endswith('_v2')
     return build_on_meta(model if is_detector else {**model.backbone, 'init_cfg': None}).state_dict()
-
-
-def _variant(name: str) -> Dict[str, Any]:
-    family = next(family for family in FAMILIES if name in family.variants)
-    return dict(type=family.name, **family.variants[name])

@@ -31,10 +31,15 @@ class Released(NamedTuple):
     hub: str = ''
 
     @property
+    def drive_url(self) -> str:
+        """The address on Google Drive."""
+        return f'https://drive.google.com/uc?id={self.drive}'
+
+    @property
     def links(self) -> List[str]:
         """Where a browser finds the file."""
         links = [f'https://huggingface.co/{self.hub}'] if self.hub else []
-        links += [f'https://drive.google.com/uc?id={self.drive}'] if self.drive else []
+        links += [self.drive_url] if self.drive else []
         code = f' (extract code {self.code})' if self.code else ''
         return links + ([f'https://pan.baidu.com/s/{self.baidu}{code}'] if self.baidu else [])
 
