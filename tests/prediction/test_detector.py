@@ -12,8 +12,10 @@ from mmengine.registry import MODELS, init_default_scope
 from pycocotools.coco import COCO
 
 from eca_mmdet.apis import load_config
-from eca_mmdet.prediction.detector import Detector, find_config
+from eca_mmdet.prediction.detector import Detector
+from eca_mmdet.prediction.model_loading import find_config
 from eca_mmdet.prediction.result import Result
+from eca_mmdet.prediction.sample_results import panoptic_instances
 
 NAME = 'mask_rcnn_ecanet18_fpn_shapes'
 CLASSES = ('circle', 'square', 'triangle')
@@ -147,13 +149,11 @@ def test_checkpoint_that_names_code__is_refused(weights, tmp_path):
 
 
 def test_panoptic_result__becomes_instances_with_masks():
-    from eca_mmdet.prediction.detector import _panoptic_instances
-
     segments = np.full((6, 8), 2)  # void: the number of classes
     segments[:3, :4], segments[4:, 5:] = 0, 1 + 3000
-    result = _panoptic_instances(Result(('person', 'sky'), (6, 8)), segments)
+    result = panoptic_instances(Result(('person', 'sky'), (6, 8)), segments)
     assert result.names == ['person', 'sky']
     np.testing.assert_array_equal(result.boxes, [[0, 0, 4, 3], [5, 4, 8, 6]])
     np.testing.assert_array_equal(result.masks.sum((1, 2)), [12, 6])
-    empty = _panoptic_instances(Result(('person', 'sky'), (6, 8)), np.full((6, 8), 2))
+    empty = panoptic_instances(Result(('person', 'sky'), (6, 8)), np.full((6, 8), 2))
     assert (empty.boxes.shape, empty.masks.shape) == ((0, 4), (0, 6, 8))
