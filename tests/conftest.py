@@ -46,6 +46,13 @@ def _scope():
     init_default_scope('mmdet')
 
 
+@pytest.fixture(autouse=True)
+def _loggers():
+    """Drop mmengine's loggers after a test: a run in the same second would get one with a closed stream."""
+    yield
+    MMLogger._instance_dict.clear()
+
+
 @pytest.fixture(scope='session', autouse=True)
 def _cache_metafiles():
     """Cache mmdet's metafiles: reading them for every ``mmdet::`` base takes 90 % of the loading time."""
