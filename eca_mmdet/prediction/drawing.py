@@ -9,16 +9,22 @@ if TYPE_CHECKING:
     from .result import Result
 
 DENSE = 40  # with more objects in an image, labels would cover them
+# Bright colours that differ from each other and are seen on dark and on light images.
+COLORS = [
+    '#00d26a', '#ff3b30', '#2f9bff', '#ffc400', '#e040fb', '#00d8e8',
+    '#ff8a00', '#a0e000', '#ff6fa8', '#9c83ff', '#00b89c', '#c98a4b',
+]  # fmt: skip
 _SMALL = 3  # an object gets a label if its box is at least this many times as high as the text
 
 
-def draw(result: 'Result') -> np.ndarray:
+def draw(result: 'Result', scores: bool = True) -> np.ndarray:
     """Draw a prediction on its image.
 
     Every class has its colour. Small objects, and objects in images with many of them, get no label.
 
     Args:
         result: The prediction, with its image.
+        scores: Write the score of each object after its class.
 
     Returns:
         The drawing ``(H, W, 3)``, uint8, BGR.
@@ -41,16 +47,21 @@ def draw(result: 'Result') -> np.ndarray:
     detections = result.to_supervision()
     short = min(result.size)
     scale = float(np.clip(short / 1000, 0.35, 0.8))
+    palette = sv.ColorPalette.from_hex(COLORS)
     canvas = canvas.copy()
     if result.masks is not None and len(result):
-        canvas = sv.MaskAnnotator(opacity=0.4).annotate(canvas, detections)
-    canvas = sv.BoxAnnotator(thickness=1 if short < 800 else 2).annotate(canvas, detections)
+        canvas = sv.MaskAnnotator(palette, opacity=0.4).annotate(canvas, detections)
+    canvas = sv.BoxAnnotator(palette, thickness=1 if short < 800 else 2).annotate(canvas, detections)
     heights = result.boxes[:, 3] - result.boxes[:, 1]
     labelled = np.flatnonzero(heights >= _SMALL * 22 * scale)
     if len(labelled) and len(result) <= DENSE:
         chosen = result.select(labelled)
-        texts = [f'{name} {score:.2f}' for name, score in zip(chosen.names, chosen.scores)]
-        label = sv.LabelAnnotator(text_scale=scale, text_padding=2, smart_position=True)
+        texts = [
+            f'{name} {score:.2f}' if scores else name for name, score in zip(chosen.names, chosen.scores)
+        ]
+        label = sv.LabelAnnotator(
+            palette, text_color=sv.Color.BLACK, text_scale=scale, text_padding=2, smart_position=True
+        )
         canvas = label.annotate(canvas, chosen.to_supervision(), texts)
     return canvas
 

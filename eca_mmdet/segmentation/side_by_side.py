@@ -1,9 +1,11 @@
 """Draw image, ground truth and prediction of semantic segmentation side by side, with a legend."""
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
+
+from ..visualization.captions import add_caption
 
 UNLABELLED = (0, 0, 0)
 _OPACITY = 0.65
@@ -13,7 +15,7 @@ _FONT: Any = dict(fontFace=cv2.FONT_HERSHEY_SIMPLEX, fontScale=0.42)
 
 def side_by_side(
     image: np.ndarray,
-    maps: Sequence[Optional[np.ndarray]],
+    maps: Mapping[str, Optional[np.ndarray]],
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
 ) -> np.ndarray:
@@ -21,8 +23,8 @@ def side_by_side(
 
     Args:
         image: The image ``(H, W, 3)``, uint8, RGB.
-        maps: Label maps ``(H, W)``, such as ground truth and prediction; ``None`` is left out. Maps of
-            another size are resized.
+        maps: Label maps ``(H, W)`` by the caption above them; ``None`` is left out. Maps of another size are
+            resized.
         classes: The class names.
         palette: A colour (RGB) for each class. Pixels with other labels are drawn in black.
 
@@ -30,18 +32,19 @@ def side_by_side(
         The drawing, uint8, RGB.
     """
     height, width = image.shape[:2]
-    shown = [
-        labels if labels.shape == (height, width) else _resize(labels, width, height)
-        for labels in maps
+    shown = {
+        caption: labels if labels.shape == (height, width) else _resize(labels, width, height)
+        for caption, labels in maps.items()
         if labels is not None
-    ]
-    gap = np.full((height, _GAP, 3), 255, np.uint8)  # also on the right, for an overview of several drawings
-    panels: List[np.ndarray] = [image, gap]
-    for labels in shown:
-        panels += [_blend(image, labels, palette), gap]
-    drawing = np.concatenate(panels, axis=1)
+    }
+    panels = [add_caption(image, 'image')]
+    panels += [add_caption(_blend(image, labels, palette), caption) for caption, labels in shown.items()]
+    # A gap on the right as well, for an overview of several drawings.
+    drawing = np.concatenate([np.pad(p, ((0, 0), (0, _GAP), (0, 0)), constant_values=255) for p in panels], 1)
     present = (
-        np.unique(np.concatenate([np.unique(labels) for labels in shown])) if shown else np.array([], int)
+        np.unique(np.concatenate([np.unique(labels) for labels in shown.values()]))
+        if shown
+        else np.array([], int)
     )
     entries = [(classes[i], tuple(palette[i])) for i in present if 0 <= i < len(classes)]
     if any(not 0 <= i < len(classes) for i in present):

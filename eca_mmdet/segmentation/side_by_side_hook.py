@@ -51,7 +51,10 @@ class SideBySideHook(Hook):
         for sample in outputs or ():
             path = sample.img_path
             image = mmcv.imfrombytes(get(path, backend_args=self.backend_args), channel_order='rgb')
-            maps = [_labels(sample, name) for name in ('gt_sem_seg', 'pred_sem_seg')]
+            maps = {
+                'ground truth': _labels(sample, 'gt_sem_seg'),
+                'prediction': _labels(sample, 'pred_sem_seg'),
+            }
             drawing = side_by_side(image, maps, meta['classes'], meta['palette'])
             target = Path(self.test_out_dir, self.file_names.get(path, os.path.basename(path)))
             target.parent.mkdir(parents=True, exist_ok=True)

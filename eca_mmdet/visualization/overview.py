@@ -8,7 +8,7 @@ import numpy as np
 
 
 def write_overview(
-    paths: Sequence[Union[str, Path]], target: Union[str, Path], columns: int = 2, height: int = 256
+    paths: Sequence[Union[str, Path]], target: Union[str, Path], columns: int = 2, height: int = 384
 ) -> None:
     """Write an image that shows several images in rows.
 
