@@ -4,7 +4,7 @@ _base_ = [
     './_base_/schedule_scratch.py',
 ]
 model = dict(data_preprocessor=dict(size=(128, 128)), decode_head=dict(num_classes=2))
-iterations = 1800
+iterations = 1000
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
