@@ -4,8 +4,8 @@ import re
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from .plots import MOST_LINES, Line, chunks, line_chart
-from .run_history import Records, RunHistory
 from .results_by_kind import group_metrics
+from .run_history import Records, RunHistory
 
 Series = Dict[str, Dict[str, Line]]
 """Lines by the name of the value and the name of the run."""

@@ -9,6 +9,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import cv2
 import numpy as np
 
+from ..results_file import plain, write_text
+
 FILE_NAME = 'evaluation.json'
 MOST_CLASSES = 100
 """With more classes, a confusion matrix cannot be read and only its largest errors are stored."""
@@ -132,6 +134,21 @@ def encode_picture(image: np.ndarray, width: int) -> str:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 80])
     return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode()
+
+
+def write_evaluation(
+    work_dir: Union[str, Path], metrics: Dict[str, Any], details: Sequence[EvaluationDetails], **about: Any
+) -> None:
+    """Write an evaluation into a work directory, in place of the one before.
+
+    Args:
+        work_dir: The work directory.
+        metrics: The results with mmengine's names.
+        details: Details of the metrics.
+        **about: ``split`` (``'val'`` or ``'test'``), ``iteration`` and ``checkpoint``.
+    """
+    content = {**plain(about), 'metrics': plain(metrics), 'details': [item.to_dict() for item in details]}
+    write_text(Path(work_dir, FILE_NAME), json.dumps(content))
 
 
 def read_evaluation(work_dir: Union[str, Path]) -> Dict[str, Any]:

@@ -1,6 +1,5 @@
 """Write the report of one or several runs: one HTML file that needs no other file and no network."""
 
-import os
 import statistics
 from datetime import datetime
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Union
 
 import jinja2
 
-from ..results_file import cell
+from ..results_file import cell, write_text
 from .charts import precision_charts, training_charts
 from .config_differences import ABSENT, config_differences
 from .plots import COLORS, heat_map
-from .results_by_kind import COLUMNS
+from .results_by_kind import COLUMNS, group_metrics
 from .run_history import RunHistory
 
 _EXAMPLES = 12
@@ -32,12 +31,7 @@ def write_report(runs: Sequence[RunHistory], target: Union[str, Path]) -> Path:
     Raises:
         OSError: If the file cannot be written.
     """
-    path = Path(os.path.realpath(Path(target).expanduser()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'{path.name}.unfinished')
-    unfinished.write_text(render(runs), encoding='utf-8')
-    os.replace(unfinished, path)
-    return path
+    return write_text(target, render(runs))
 
 
 def render(runs: Sequence[RunHistory]) -> str:
@@ -101,8 +95,6 @@ def _evaluated(run: RunHistory) -> str:
 
 def _best(run: RunHistory) -> str:
     """Describe the best value of the first result of the validations."""
-    from .results_by_kind import group_metrics
-
     values = [(record['step'], group_metrics(record).flat()) for record in run.validations]
     name = next((name for _, row in values for name in row), None)
     known = [(row[name], step) for step, row in values if name is not None and row.get(name) is not None]

@@ -105,7 +105,7 @@ def _read_lines(path: Path) -> Records:
 
 
 def _split(records: Records) -> tuple:
-    """Separate training and validation. The steps of validations are epochs unless a run counts iterations."""
+    """Separate training and validation. A validation counts epochs if the training does."""
     training: Records = []
     validations: Records = []
     for record in records:
