@@ -45,8 +45,8 @@ def use_wandb(cfg: Config) -> None:
     if not os.environ.get('WANDB_MODE') and not _has_wandb_key():
         settings['mode'] = 'offline'
         print_log(
-            'Weights & Biases has no API key (wandb login, or WANDB_API_KEY), so the run is logged offline. To '
-            f'upload it later:\n    wandb sync {Path(cfg.work_dir)}/*/vis_data/wandb/offline-run-*'
+            'Weights & Biases has no API key (wandb login, or WANDB_API_KEY), so the run is logged offline. '
+            f'To upload it later:\n    wandb sync {Path(cfg.work_dir)}/*/vis_data/wandb/offline-run-*'
         )
     _add_backend(cfg, dict(type='WandbVisBackend', init_kwargs=settings))
 
