@@ -1,4 +1,4 @@
-"""Details of a COCO evaluation for the report: precision and recall, confusion matrix, best and worst images."""
+"""Details of a COCO evaluation for the report: precision curves, confusion matrix, best and worst images."""
 
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
@@ -59,7 +59,8 @@ def coco_details(results: CocoResults, with_examples: bool) -> EvaluationDetails
         confusion=Confusion.from_counts(
             [*names, BACKGROUND],
             counts,
-            f'{note} The row {BACKGROUND} counts detections of nothing, the column {BACKGROUND} missed objects.',
+            f'{note} Row {BACKGROUND}: detections of nothing. Column {BACKGROUND}: missed objects.',
+            has_background=True,
         ),
         examples=draw_examples(images, names) if with_examples else [],
         note=f'Sorted by F1. {note} Green: correct. Orange: found, but of another class. '
@@ -75,16 +76,17 @@ def precision_curves(evaluation: COCOeval, category_ids: Sequence[Any], names: S
     """
     params = evaluation.params
     numbers = list(params.maxDets)
-    most = numbers.index(100) if 100 in numbers else len(numbers) - 1
-    precision = np.asarray(evaluation.eval['precision'])[:, :, :, 0, most]  # (T, R, K)
+    precision = np.asarray(evaluation.eval['precision'])[:, :, :, 0]  # (T, R, K, M)
     precision = np.where(precision < 0, np.nan, precision)
+    # As in COCO's summary, AP is that of 100 detections per image, and AP50 and AP75 that of the most.
+    every, precision = precision[..., numbers.index(100) if 100 in numbers else -1], precision[..., -1]
     thresholds = [round(float(value), 2) for value in params.iouThrs]
     order = [list(params.catIds).index(key) for key in category_ids]
     chosen = [value for value in (0.5, 0.75) if value in thresholds] or thresholds[:1]
     by_class = precision[thresholds.index(chosen[0])][:, order]
     mean = {f'{value:.2f}': _class_mean(precision[thresholds.index(value)]) for value in chosen}
     if len(thresholds) > 1:
-        mean[f'{thresholds[0]:.2f}:{thresholds[-1]:.2f}'] = _class_mean(precision.mean(axis=0))
+        mean[f'{thresholds[0]:.2f}:{thresholds[-1]:.2f}'] = _class_mean(every.mean(axis=0))
     return Curves(
         recall=[round(float(value), 2) for value in params.recThrs],
         mean={name: _rounded(values) for name, values in mean.items()},

@@ -43,15 +43,19 @@ class Confusion:
         note: How the counts were made.
         largest: The most frequent errors: truth, prediction and count.
         counts: Rows are the truth, columns the prediction. ``None`` if there are too many classes.
+        has_background: Whether the last row and column are what is no object, as in detection.
     """
 
     names: List[str]
     note: str
     largest: List[Tuple[str, str, int]]
     counts: Optional[List[List[int]]] = None
+    has_background: bool = False
 
     @classmethod
-    def from_counts(cls, names: Sequence[str], counts: np.ndarray, note: str) -> 'Confusion':
+    def from_counts(
+        cls, names: Sequence[str], counts: np.ndarray, note: str, has_background: bool = False
+    ) -> 'Confusion':
         """Make a confusion matrix from an integer array ``(N, N)``, rows are the truth."""
         errors = counts.copy()
         np.fill_diagonal(errors, 0)
@@ -64,6 +68,7 @@ class Confusion:
             note=note,
             largest=[pair for pair in largest if pair[2]],
             counts=counts.tolist() if is_small else None,
+            has_background=has_background,
         )
 
 

@@ -77,7 +77,9 @@ def overview_table(runs: Sequence[RunHistory]) -> Table:
         rows['memory, MB'].append(cell(round(max(memory))) if memory else '-')
         rows['evaluated'].append(_evaluated(run))
         rows['best validation'].append(_best(run))
-    return Table(['', *(run.name for run in runs)], [[name, *row] for name, row in rows.items()])
+    return Table(
+        ['', *(run.name for run in runs)], [[name, *row] for name, row in rows.items() if set(row) != {'-'}]
+    )
 
 
 def _evaluated(run: RunHistory) -> str:

@@ -17,7 +17,7 @@ Line = Tuple[Sequence[float], Sequence[Optional[float]]]
 """The x and y values of a line; ``None`` is a gap."""
 
 WIDTH, HEIGHT = 4.4, 2.6  # inches, without the legend: 422 pixels of a page, a phone shows about 360
-_LEFT, _RIGHT, _TOP, _BOTTOM, _ROW = 0.56, 0.12, 0.3, 0.48, 0.17  # inches: margins, a row of the legend
+_LEFT, _RIGHT, _TOP, _BOTTOM, _ROW = 0.56, 0.12, 0.3, 0.48, 0.18  # inches: margins, a row of the legend
 MOST_LINES = 12
 _POINTS = 500  # a line of more points looks the same
 _WRITTEN = 14  # more classes leave no space for counts in the cells of a matrix
@@ -40,7 +40,6 @@ _STYLE: Dict[str, Any] = {
     'grid.color': '#e5e5e5',
     'axes.prop_cycle': matplotlib.cycler(color=COLORS),
     'legend.frameon': False,
-    'legend.fontsize': 8,
     'lines.linewidth': 1.5,
     'svg.fonttype': 'none',
 }
@@ -89,12 +88,17 @@ def line_chart(
 
 
 def heat_map(confusion: Confusion, title: str) -> str:
-    """Draw a confusion matrix. Colours are the part of each row, numbers the counts."""
+    """Draw a confusion matrix. Colours are the part of each row, numbers the counts.
+
+    The row of the background shows the part of each column, since the background itself is not counted.
+    """
     counts = np.array(confusion.counts)
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    if confusion.has_background:
+        parts[-1] = counts[-1] / np.maximum(counts.sum(axis=0), 1)
     count, names = len(counts), [_shorten(name) for name in confusion.names]
     with matplotlib.rc_context({**_STYLE, 'axes.grid': False}):
-        side = float(np.clip(1.6 + 0.42 * count, 3.2, 4.4))
+        side = float(np.clip(1.6 + 0.42 * count, 3.0, WIDTH))
         figure = Figure(figsize=(side, side), layout='constrained')
         axes = figure.add_subplot(title=title, xlabel='prediction', ylabel='truth')
         axes.imshow(parts, cmap='Blues', vmin=0, vmax=1, interpolation='nearest')

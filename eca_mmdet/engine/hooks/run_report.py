@@ -53,9 +53,8 @@ class ReportHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, Any]] = None) -> None:
         """Write the results of a validation."""
-        self._report(
-            lambda: self._write(runner, runner.val_loop, metrics, split='val', iteration=runner.iter)
-        )
+        about = dict(split='val', iteration=runner.iter)
+        self._report(lambda: self._write(runner, runner.val_loop, metrics, **about))
 
     def after_test_epoch(self, runner: Runner, metrics: Optional[Dict[str, Any]] = None) -> None:
         """Write the results of an evaluation."""
