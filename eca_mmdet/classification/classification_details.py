@@ -97,7 +97,9 @@ def _draw_mistakes(predictions: Sequence[_Prediction], names: Sequence[str]) -> 
         for item in sorted(mistakes, key=lambda item: -item.score)[:COUNT]:
             picture = encode_picture(mmcv.imfrombytes(get(item.path)), _WIDTH)
             caption = f'is {names[item.truth]}, predicted {names[item.predicted]} with {item.score:.2f}'
-            examples.append(Example('most certain mistakes', Path(item.path).name, caption, [('', picture)]))
+            examples.append(
+                Example('most certain mistakes', Path(item.path).name, caption, [('image', picture)])
+            )
     except (OSError, ValueError, AttributeError, cv2.error) as error:
         print_log(f'the report shows no images: {error}', level=logging.WARNING)
     return examples

@@ -34,7 +34,7 @@ def training_charts(runs: Sequence[RunHistory]) -> List[Chart]:
     terms = [name for name in names if 'loss' in name]
     others = [name for name in names if name not in terms and name not in _KNOWN]
     charts = _charts('loss', training, ['loss'])
-    charts += _charts('loss terms', training, terms)
+    charts += _charts('loss terms', training, terms if len(terms) > 1 else [])
     charts += result_charts(runs)
     charts += _charts('learning rate', training, ['lr'])
     charts += _charts('time', training, ['time', 'data_time'])

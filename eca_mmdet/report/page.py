@@ -65,8 +65,15 @@ def render(runs: Sequence[RunHistory]) -> str:
 
 def overview_table(runs: Sequence[RunHistory]) -> Table:
     """Describe each run: iterations, last loss, time, memory and what was evaluated."""
-    rows = {name: [] for name in ('iterations', 'loss at the end', 'seconds per iteration', 'memory, MB')}
-    rows = {**rows, 'evaluated': [], 'best validation': []}
+    names = (
+        'iterations',
+        'loss at the end',
+        'seconds per iteration',
+        'memory, MB',
+        'evaluated',
+        'best validation',
+    )
+    rows: Dict[str, List[str]] = {name: [] for name in names}
     for run in runs:
         last = run.training[-1] if run.training else {}
         times = [record['time'] for record in run.training if 'time' in record]
@@ -77,9 +84,8 @@ def overview_table(runs: Sequence[RunHistory]) -> Table:
         rows['memory, MB'].append(cell(round(max(memory))) if memory else '-')
         rows['evaluated'].append(_evaluated(run))
         rows['best validation'].append(_best(run))
-    return Table(
-        ['', *(run.name for run in runs)], [[name, *row] for name, row in rows.items() if set(row) != {'-'}]
-    )
+    known = [[name, *row] for name, row in rows.items() if set(row) != {'-'}]
+    return Table(['', *(run.name for run in runs)], known)
 
 
 def _evaluated(run: RunHistory) -> str:

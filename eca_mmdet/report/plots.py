@@ -116,7 +116,13 @@ def _write_counts(axes: Any, counts: np.ndarray, parts: np.ndarray) -> None:
     for (row, column), value in np.ndenumerate(counts):
         if value:
             color = 'white' if parts[row, column] > 0.5 else 'black'
-            axes.text(column, row, str(value), ha='center', va='center', color=color, fontsize=size)
+            axes.text(column, row, _short_count(value), ha='center', va='center', color=color, fontsize=size)
+
+
+def _short_count(value: int) -> str:
+    if value < 10_000:
+        return str(value)
+    return f'{value / 1e3:.0f}k' if value < 1_000_000 else f'{value / 1e6:.1f}M'
 
 
 def _shorten(name: str) -> str:
