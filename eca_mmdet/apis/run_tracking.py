@@ -46,7 +46,8 @@ def use_wandb(cfg: Config) -> None:
         settings['mode'] = 'offline'
         print_log(
             'Weights & Biases has no API key (wandb login, or WANDB_API_KEY), so the run is logged offline. '
-            f'To upload it later:\n    wandb sync {Path(cfg.work_dir)}/*/vis_data/wandb/offline-run-*'
+            f'To upload it later:\n    wandb sync {Path(cfg.work_dir)}/*/vis_data/wandb/offline-run-*',
+            'current',
         )
     _add_backend(cfg, dict(type='WandbVisBackend', init_kwargs=settings))
 

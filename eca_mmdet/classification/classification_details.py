@@ -101,5 +101,5 @@ def _draw_mistakes(predictions: Sequence[_Prediction], names: Sequence[str]) -> 
                 Example('most certain mistakes', Path(item.path).name, caption, [('image', picture)])
             )
     except (OSError, ValueError, AttributeError, cv2.error) as error:
-        print_log(f'the report shows no images: {error}', level=logging.WARNING)
+        print_log(f'the report shows no images: {error}', 'current', logging.WARNING)
     return examples

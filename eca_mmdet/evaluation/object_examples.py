@@ -61,7 +61,7 @@ def draw_examples(images: Sequence[DetectedImage], names: Sequence[str]) -> List
     try:
         return [_draw(image, group, names) for group, chosen in groups.items() for image in chosen]
     except (ImportError, OSError, ValueError, AttributeError, cv2.error) as error:
-        print_log(f'the report shows no images: {error}', level=logging.WARNING)
+        print_log(f'the report shows no images: {error}', 'current', logging.WARNING)
         return []
 
 

@@ -109,7 +109,7 @@ def _draw_examples(images: Sequence[ImageResult], meta: Dict[str, Any]) -> List[
     try:
         return [_draw(image, group, meta) for group, chosen in groups.items() for image in chosen]
     except (OSError, ValueError, AttributeError, cv2.error) as error:
-        print_log(f'the report shows no images: {error}', level=logging.WARNING)
+        print_log(f'the report shows no images: {error}', 'current', logging.WARNING)
         return []
 
 

@@ -60,13 +60,13 @@ class ReportHook(Hook):
         """Write the results of an evaluation."""
         about = dict(split='test', checkpoint=runner.cfg.get('load_from'))
         self._report(lambda: self._write(runner, runner.test_loop, metrics, **about))
-        self._report(lambda: print_log(f'report: {Path(runner.work_dir, PAGE)}'))
+        self._report(lambda: print_log(f'report: {Path(runner.work_dir, PAGE)}', 'current'))
 
     def after_train(self, runner: Runner) -> None:
         """Write the report if iterations followed the last validation."""
         if self._written != runner.iter:
             self._report(lambda: self._write_page(runner))
-        self._report(lambda: print_log(f'report: {Path(runner.work_dir, PAGE)}'))
+        self._report(lambda: print_log(f'report: {Path(runner.work_dir, PAGE)}', 'current'))
 
     @master_only
     def _report(self, write: Callable[[], None]) -> None:
@@ -74,7 +74,8 @@ class ReportHook(Hook):
         try:
             write()
         except Exception as error:
-            print_log(f'The report was not written: {type(error).__name__}: {error}', level=logging.WARNING)
+            text = f'The report was not written: {type(error).__name__}: {error}'
+            print_log(text, 'current', logging.WARNING)
 
     def _write(self, runner: Runner, loop: Any, metrics: Optional[Dict[str, Any]], **about: Any) -> None:
         details: List[EvaluationDetails] = []
