@@ -64,7 +64,7 @@ def coco_details(results: CocoResults, with_examples: bool) -> EvaluationDetails
         ),
         examples=draw_examples(images, names) if with_examples else [],
         note=f'Sorted by F1. {note} Green: correct. Orange: found, but of another class. '
-        'Red: a missed object (left) or a detection of nothing (right).',
+        'Red: a missed object (left) or a detection of nothing (right). Grey: ignored.',
     )
 
 

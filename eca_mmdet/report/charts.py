@@ -13,7 +13,7 @@ _AUXILIARY = re.compile(r'd\d+\.|enc_')  # losses of the decoder layers of DETRs
 _KNOWN = {
     'lr': 'learning rate',
     'time': 'seconds per iteration',
-    'data_time': 'of which waiting for data',
+    'data_time': 'seconds waiting for data',
     'memory': 'memory, MB',
     'grad_norm': 'gradient norm',
 }
@@ -87,10 +87,7 @@ def _charts(title: str, series: Series, names: Sequence[str], is_dotted: bool = 
         return []
     is_single = len({run for lines in series.values() for run in lines}) == 1
     if not is_single:
-        return [
-            _chart(label if len(found) == 1 else f'{title}: {label}', lines, is_dotted)
-            for label, lines in ((_KNOWN.get(name, name), lines) for name, lines in found.items())
-        ]
+        return [_chart(_KNOWN.get(name, name), lines, is_dotted) for name, lines in found.items()]
     lines = {_KNOWN.get(name, name): next(iter(by_run.values())) for name, by_run in found.items()}
     if len(lines) == 1:
         title = next(iter(lines))

@@ -17,7 +17,7 @@ Line = Tuple[Sequence[float], Sequence[Optional[float]]]
 """The x and y values of a line; ``None`` is a gap."""
 
 WIDTH, HEIGHT = 4.4, 2.6  # inches, without the legend: 422 pixels of a page, a phone shows about 360
-_LEFT, _RIGHT, _TOP, _BOTTOM, _ROW = 0.56, 0.12, 0.3, 0.48, 0.18  # inches: margins, a row of the legend
+_LEFT, _RIGHT, _TOP, _BOTTOM, _ROW = 0.66, 0.12, 0.3, 0.48, 0.18  # inches: margins, a row of the legend
 MOST_LINES = 12
 _POINTS = 500  # a line of more points looks the same
 _WRITTEN = 14  # more classes leave no space for counts in the cells of a matrix
