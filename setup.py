@@ -12,6 +12,7 @@ setup(
     package_data={
         'eca_mmdet': [
             'py.typed',
+            'report/*.html',
             '.mim/*.yml',
             *('.mim/configs' + '/*' * depth for depth in (1, 2, 3)),
             '.mim/tools/*',

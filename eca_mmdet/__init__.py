@@ -22,6 +22,7 @@ from .engine import (  # noqa: E402
     LearningRateHook,
     LoadedWeightsHook,
     NonFiniteLossHook,
+    ReportHook,
     SafeResumeHook,
 )
 from .layers import ECALayer, eca_kernel_size  # noqa: E402
@@ -40,6 +41,7 @@ __all__ = [
     'LearningRateHook',
     'LoadedWeightsHook',
     'NonFiniteLossHook',
+    'ReportHook',
     'SafeResumeHook',
     '__version__',
     'eca_kernel_size',

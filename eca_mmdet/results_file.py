@@ -22,13 +22,19 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def write_results(path: Union[str, Path], results: Dict[str, Any], **about: Any) -> None:
-    """Write the results and a description of the run as JSON, atomically."""
-    path = Path(os.path.realpath(path))
+def write_text(path: Union[str, Path], text: str) -> Path:
+    """Write a text file, whole or not at all; create its folder. Return the path without links."""
+    path = Path(os.path.realpath(Path(path).expanduser()))
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f'{path.name}.unfinished')
-    unfinished.write_text(json.dumps({**plain(about), 'results': plain(results)}, indent=2) + '\n')
+    unfinished.write_text(text, encoding='utf-8')
     os.replace(unfinished, path)
+    return path
+
+
+def write_results(path: Union[str, Path], results: Dict[str, Any], **about: Any) -> None:
+    """Write the results and a description of the run as JSON, atomically."""
+    write_text(path, json.dumps({**plain(about), 'results': plain(results)}, indent=2) + '\n')
 
 
 def cell(value: Any) -> str:

@@ -53,6 +53,10 @@ def test_wheel__contains_configs_tools_and_model_index(wheel):
     assert not any(name.startswith(('tests/', 'configs/')) for name in names)
 
 
+def test_wheel__contains_the_page_of_the_report(wheel):
+    assert 'eca_mmdet/report/page.html' in zipfile.ZipFile(wheel).namelist()
+
+
 def test_installed_wheel__finds_its_configs_from_any_folder(wheel, tmp_path):
     """A user config inherits from one of the package, outside the repository."""
     site = tmp_path / 'site'

@@ -4,6 +4,7 @@ import argparse
 
 from eca_mmdet.apis import (
     RunnerError,
+    add_report,
     add_run_options,
     add_weights_hooks,
     check_run,
@@ -37,6 +38,7 @@ def main(argv=None):
         add_weights_hooks(cfg)
         check_run(cfg, 'test')
         saved = prepare_evaluation(cfg, args.checkpoint, args.classwise, args.out, args.show_dir)
+        add_report(cfg)
     with user_errors((RunnerError,)), user_errors((LoadedWeightsError,), code=1):
         evaluate(cfg, trained_iters=saved.get('meta', {}).get('iter'))
 

@@ -3,6 +3,7 @@
 import argparse
 
 from eca_mmdet.apis import (
+    add_report,
     add_run_options,
     add_weights_hooks,
     build_runner,
@@ -13,6 +14,8 @@ from eca_mmdet.apis import (
     turn_off_lr_scaling,
     use_amp,
     use_seed,
+    use_tensorboard,
+    use_wandb,
     user_errors,
 )
 from eca_mmdet.checkpoints import LoadedWeightsError
@@ -41,6 +44,8 @@ def parse_args(argv=None):
     parser.add_argument(
         '--seed', type=int, help='random seed; a resumed run keeps the seed of its checkpoint'
     )
+    parser.add_argument('--tensorboard', action='store_true', help='also log to TensorBoard')
+    parser.add_argument('--wandb', action='store_true', help='also log to Weights & Biases')
     add_run_options(parser)
     return parser.parse_args(argv)
 
@@ -55,6 +60,10 @@ def training_config(args):
         use_seed(cfg, args.seed)
     if args.resume:
         resume_from(cfg, args.resume)
+    if args.tensorboard:
+        use_tensorboard(cfg)
+    if args.wandb:
+        use_wandb(cfg)
     return cfg
 
 
@@ -64,6 +73,7 @@ def main(argv=None):
         cfg = training_config(args)
         add_weights_hooks(cfg)
         prepare_validation(cfg)
+        add_report(cfg)
         check_run(cfg, 'train')
         runner = build_runner(cfg)
     with user_errors((NonFiniteLossError, LoadedWeightsError), code=1):

@@ -9,9 +9,11 @@ from .load import load_backbone
 from .load_detector import load_detector
 from .options import add_run_options, config_of, resume_from, turn_off_lr_scaling, use_amp, use_seed
 from .run_checks import check_fits, check_run
+from .run_tracking import add_report, use_tensorboard, use_wandb
 
 __all__ = [
     'RunnerError',
+    'add_report',
     'add_run_options',
     'add_weights_hooks',
     'build_runner',
@@ -29,5 +31,7 @@ __all__ = [
     'turn_off_lr_scaling',
     'use_amp',
     'use_seed',
+    'use_tensorboard',
+    'use_wandb',
     'user_errors',
 ]

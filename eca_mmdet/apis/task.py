@@ -104,6 +104,9 @@ class Task:
             metrics = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
             cfg.test_evaluator = [dict(type='mmengine.DumpResults', out_file_path=out), *metrics]
 
+    def add_details(self, cfg: Config) -> None:
+        """Add metrics that give details to the report, where those of the config cannot."""
+
     def enable_visualization(self, cfg: Config, folder: str) -> None:
         """Add the hook that draws ground truth and predictions of test images into ``folder``."""
 

@@ -44,6 +44,14 @@ class ClassificationTask(Task):
         cfg.test_evaluator = add_class_accuracy(metrics) if classwise else metrics
         super().prepare_metrics(cfg, classwise, out)
 
+    def add_details(self, cfg: Config) -> None:
+        """Add the metric with the confusion matrix and the most certain mistakes."""
+        for name in ('val_evaluator', 'test_evaluator'):
+            evaluator = cfg.get(name)
+            if evaluator and not (isinstance(evaluator, dict) and 'metrics' in evaluator):
+                metrics = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+                cfg[name] = [*metrics, dict(type='mmpretrain.ClassificationDetails')]
+
     def enable_visualization(self, cfg: Config, folder: str) -> None:
         """Draw ground truth and prediction into every test image."""
         hook = dict(type='mmpretrain.ClassificationVisualizationHook', out_dir=folder)

@@ -6,6 +6,7 @@ from .hooks.autocast import AutocastHook
 from .hooks.learning_rate import LearningRateHook
 from .hooks.loaded_weights import LoadedWeightsHook
 from .hooks.non_finite import NonFiniteLossError, NonFiniteLossHook
+from .hooks.run_report import ReportHook
 from .hooks.safe_resume import SafeResumeHook
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     'LoadedWeightsHook',
     'NonFiniteLossError',
     'NonFiniteLossHook',
+    'ReportHook',
     'SafeResumeHook',
     'autocast_parts',
 ]

@@ -24,6 +24,8 @@ from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 
 from ..environment import installed
+from ..report import EvaluationDetails
+from .coco_details import CocoResults, coco_details
 from .coco_options import ITEMS, PROPOSAL_ITEMS, check_options, resolve_backend
 from .hotcoco_eval import HotcocoEval
 from .per_class import class_stats, class_table, unique_category_names
@@ -48,6 +50,9 @@ class FastCocoMetric(CocoMetric):
         KeyError: If a metric or metric item is unknown.
     """
 
+    keep_details = False
+    """Whether to keep what ``evaluation_details`` needs. ``ReportHook`` sets it."""
+
     # Attributes of ``CocoMetric``.
     cat_ids: Any
     iou_thrs: Any
@@ -61,6 +66,7 @@ class FastCocoMetric(CocoMetric):
             kwargs['metric'] = list(kwargs['metric'])
         super().__init__(*args, **kwargs)
         self.ignored_ids: Optional[set] = None
+        self._kept: List[CocoResults] = []
         self.backend = resolve_backend(backend, self.use_mp_eval)
         self.iou_thrs = np.atleast_1d(np.asarray(self.iou_thrs, float))
         if isinstance(self.metric_items, str):
@@ -75,8 +81,11 @@ class FastCocoMetric(CocoMetric):
                 evaluated and the predictions have no masks.
         """
         super().process(data_batch, data_samples)
-        for _, prediction in self.results[len(self.results) - len(data_samples) :]:
+        added = self.results[len(self.results) - len(data_samples) :]
+        for sample, (_, prediction) in zip(data_samples, added):
             self._check_prediction(prediction)
+            if self.keep_details:
+                prediction['img_path'] = sample.get('img_path')
 
     def _check_prediction(self, prediction: Dict[str, Any]) -> None:
         image, labels = prediction['img_id'], prediction['labels']
@@ -132,6 +141,7 @@ class FastCocoMetric(CocoMetric):
     def _evaluate_all(self, predictions: Sequence[dict]) -> Dict[str, float]:
         """Evaluate all metrics. If two report the same name, the earlier one is prefixed with its metric."""
         self._read_ignored_ids()
+        self._kept = []
         found: Dict[str, float] = {}
         owner: Dict[str, str] = {}
         for metric in self.metrics:
@@ -168,6 +178,11 @@ class FastCocoMetric(CocoMetric):
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
+        if self.keep_details and metric in ('bbox', 'segm'):
+            ignored = self._read_ignored_ids()
+            self._kept.append(
+                CocoResults(evaluation, self._coco_api, predictions, list(self.cat_ids), ignored, metric)
+            )
         items = self.metric_items
         if metric == 'proposal':
             items = PROPOSAL_ITEMS if items is None else items
@@ -177,6 +192,11 @@ class FastCocoMetric(CocoMetric):
             found[f'{metric}_{item}'] = float(round(evaluation.stats[ITEMS[item]], 3))
         logger.info(f'{metric}_mAP_copypaste: ' + ' '.join(f'{ap:.3f}' for ap in evaluation.stats[:6]))
         return found
+
+    def evaluation_details(self, with_examples: bool = True) -> List[EvaluationDetails]:
+        """Compute the details of the last evaluation for the report. Empty without ``keep_details``."""
+        kept, self._kept = self._kept, []
+        return [coco_details(results, with_examples and not index) for index, results in enumerate(kept)]
 
     def _build_evaluation(self, detections: List[dict], kind: str) -> COCOeval:
         if self.backend == 'hotcoco':

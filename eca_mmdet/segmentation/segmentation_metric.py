@@ -1,6 +1,6 @@
 """Metrics of semantic segmentation: IoU and accuracy with the values of each class, and all predictions."""
 
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 from mmengine.evaluator import DumpResults
@@ -8,6 +8,8 @@ from mmengine.logging import MessageHub, print_log
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 
+from ..report import EvaluationDetails
+from .segmentation_details import ImageResult, image_result, segmentation_details
 from .segmentation_results import segmentation_table
 
 PER_CLASS = 'eca_mmdet/per_class'
@@ -26,15 +28,29 @@ class SegmentationMetric(IoUMetric):
         **kwargs: Arguments of ``IoUMetric``.
     """
 
+    keep_details = False
+    """Whether to keep what ``evaluation_details`` needs. ``ReportHook`` sets it."""
+
     def __init__(self, log_classes: bool = True, **kwargs) -> None:
         super().__init__(**kwargs)
         self.log_classes = log_classes
+        self._kept: List[ImageResult] = []
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Count the pixels of a batch, and keep small label maps for the report."""
+        super().process(data_batch, data_samples)
+        if self.keep_details and not self.format_only:
+            start, count = len(self.results) - len(data_samples), len(self.dataset_meta['classes'])
+            for index, sample in enumerate(data_samples, start):
+                areas = self.results[index]
+                self.results[index] = (*areas, image_result(sample, areas, count, self.ignore_index))
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Compute mIoU, mAcc, aAcc and those of the options, as mmseg does."""
         if self.format_only:
             return super().compute_metrics(results)
-        areas = [sum(area.double() for area in column) for column in zip(*results)]
+        areas = [sum(area.double() for area in column) for column in list(zip(*results))[:4]]
+        self._kept = [result[4] for result in results if len(result) > 4]
         values = dict(self.total_area_to_metrics(*areas, self.metrics, self.nan_to_num, self.beta))
         all_pixels = float(values.pop('aAcc'))
         per_class = {
@@ -47,6 +63,12 @@ class SegmentationMetric(IoUMetric):
         if self.log_classes:
             print_log('\n' + segmentation_table({**metrics, 'classes': per_class}), 'current')
         return metrics
+
+    def evaluation_details(self, with_examples: bool = True) -> List[EvaluationDetails]:
+        """Compute the details of the last evaluation for the report. Empty without ``keep_details``."""
+        kept, self._kept = self._kept, []
+        per_class = MessageHub.get_current_instance().runtime_info.get(PER_CLASS) or {}
+        return [segmentation_details(kept, per_class, self.dataset_meta, with_examples)] if kept else []
 
 
 def _number(value: Any) -> Any:

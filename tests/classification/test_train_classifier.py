@@ -47,6 +47,16 @@ def test_train__validates_and_stores_the_classes(trained):
     assert 'Learning rate 9.375e-05 (scaled linearly from a batch of 64)' in log
 
 
+def test_report__has_the_confusion_matrix_and_the_most_certain_mistakes(trained):
+    work = trained('eca')
+    (details,) = json.loads((work / 'evaluation.json').read_text())['details']
+    assert sum(map(sum, details['confusion']['counts'])) == 6
+    assert list(details['classes']) == ['circle', 'square', 'triangle']
+    mistakes = 6 - sum(row[index] for index, row in enumerate(details['confusion']['counts']))
+    assert len(details['examples']) == mistakes
+    assert 'alt="confusion matrix, classification"' in (work / 'report.html').read_text()
+
+
 def test_resume__continues_the_training(trained, made_folders, tmp_path):
     checkpoint = str(trained('eca') / 'epoch_1.pth')
     more = options(made_folders, 'train_cfg.max_epochs=2')

@@ -42,6 +42,14 @@ def test_train__logs_rate_batch_and_classes_and_saves(run):
     assert read_checkpoint(run / 'work/iter_2.pth')['meta']['iter'] == 2
 
 
+def test_report__has_classes_confusion_and_images(run):
+    content = json.loads((run / 'work/evaluation.json').read_text())
+    (details,) = content['details']
+    assert list(details['classes']) == list(CLASSES)
+    assert {example['group'] for example in details['examples']} >= {'worst'}
+    assert 'alt="confusion matrix, segmentation"' in (run / 'work/report.html').read_text()
+
+
 def test_resume__continues_from_the_last_checkpoint(run):
     more = ['--cfg-options', f'data_root={run / "mine"}', *SMALL, *ITERATIONS, 'train_cfg.max_iters=4']
     train([str(run / 'mine.py'), '--work-dir', str(run / 'work'), '--resume', *more])

@@ -17,6 +17,7 @@ from eca_mmdet.checkpoints import read_checkpoint
 
 train = load_tool('train').main
 evaluate = load_tool('test').main
+report = load_tool('report').main
 EVERY_STEP = ('train_cfg.val_interval=1', 'default_hooks.logger.interval=1')
 
 
@@ -39,6 +40,48 @@ def test_train__writes_a_checkpoint_and_a_log_with_validation(trained):
     log = ''.join(path.read_text() for path in trained.glob('*/*.log'))
     assert 'loss_mask' in log
     assert 'coco/segm_mAP' in log
+
+
+def test_train__writes_a_report_with_curves_and_details(trained):
+    page = (trained / 'report.html').read_text()
+    assert 'alt="loss over iterations"' in page
+    assert 'alt="confusion matrix, bbox"' in page
+    content = json.loads((trained / 'evaluation.json').read_text())
+    assert (content['split'], content['iteration']) == ('val', 2)
+    assert [item['title'] for item in content['details']] == ['bbox', 'segm']
+    shown = [bool(item['examples']) for item in content['details']]
+    assert shown == [True, False]
+    memory = [json.loads(line).get('memory') for line in next(trained.glob('*/vis_data/scalars.json')).open()]
+    assert memory[0] > 100  # MB
+
+
+def test_report__of_two_runs_is_one_page(trained, shapes, tmp_path, in_tmp, capsys):
+    other = tmp_path / 'other'
+    more = options(shapes, 'model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.nms.iou_threshold=0.4')
+    evaluate([CONFIG, str(trained / 'epoch_1.pth'), '--work-dir', str(other), *more])
+    assert 'report: ' in capsys.readouterr().out
+    assert (other / 'report.html').is_file()
+    report([str(trained), str(other)])
+    page = (in_tmp / 'report.html').read_text()
+    assert 'model.test_cfg.rcnn.nms.iou_threshold' in page
+    assert capsys.readouterr().out == f'report: {in_tmp / "report.html"}\n'
+
+
+def test_report__of_a_folder_without_a_run_exits_with_2(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        report([str(tmp_path)])
+    assert exit_.value.code == 2
+    assert f'error: {tmp_path} holds no run' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train__with_tensorboard_needs_its_package(shapes, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr('eca_mmdet.apis.run_tracking.is_installed', lambda name: False)
+    with pytest.raises(SystemExit) as exit_:
+        train([CONFIG, '--work-dir', str(tmp_path), '--tensorboard', *options(shapes)])
+    assert exit_.value.code == 2
+    assert 'pip install tensorboard' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_train__validates_with_the_same_metric_as_tools_test(shapes, tmp_path):
