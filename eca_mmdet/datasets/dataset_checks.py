@@ -16,13 +16,16 @@ from mmengine.fileio import join_path
 from mmengine.logging import print_log
 from torch import nn
 
+from ..environment import tool
 from .annotation_checks import AnnotationUse, check_annotations, check_index, read_annotations
 from .coco_readers import is_panoptic, unsupported_reason
 from .config_datasets import Split, class_names, dataset_class, find_datasets, resolve_type
 from .evaluator_checks import check_evaluators
+from .fault_report import WARNING, FaultReport
 from .image_checks import check_images
 from .label_checks import Classes, check_categories, check_heads, check_same_labels
 from .panoptic_checks import check_panoptic_annotations, check_panoptic_classes
+from .suspicious_records import find_suspicious_records
 
 _MASK_METHODS = ('transform', '_load_masks', '_process_masks')
 _FILTERS = {CocoDataset.filter_data, CityscapesDataset.filter_data}
@@ -73,6 +76,7 @@ def _check_coco_dataset(split: Split) -> Classes:
     path = _annotation_file(split)
     content = read_annotations(path)
     check_index(content, path)
+    _check_boxes(content, path)
     categories = content['categories']
     if split.cls.load_data_list is Objects365V1Dataset.load_data_list:
         categories = sorted(categories, key=lambda category: category['id'])
@@ -98,6 +102,19 @@ def _check_coco_dataset(split: Split) -> Classes:
     message = f'The images of {split.key} were not checked: the dataset class {reason} them.'
     print_log(message, level=logging.WARNING)
     return classes
+
+
+def _check_boxes(content: dict, path: Path) -> None:
+    """Reject boxes in another format, and warn about records that look wrong."""
+    faults = FaultReport(path)
+    find_suspicious_records({'annotations': [], **content}, faults)
+    faults.raise_if_any()
+    if faults.of(WARNING):
+        print_log(
+            f'{faults.warnings()}\nFor examples, pictures and the faults of the images:\n'
+            f'    {tool("check_dataset.py")} {path}',
+            level=logging.WARNING,
+        )
 
 
 def _check_panoptic_dataset(split: Split, model: dict, built: Optional[nn.Module]) -> Classes:

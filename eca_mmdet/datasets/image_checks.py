@@ -1,4 +1,4 @@
-"""Check that the image files of a dataset exist."""
+"""Check that the image files of a dataset exist, and that a sample of them has the right size."""
 
 import logging
 import os
@@ -9,9 +9,11 @@ from typing import Any, FrozenSet, Iterable, List, Tuple
 from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
 
+from .image_headers import check_headers
+
 
 def check_images(split: Any, images: List[dict], ann_file: Path, transforms: List[Tuple[type, dict]]) -> None:
-    """Check that the files of the images and segmentation maps of a dataset exist.
+    """Check that the files of the images and segmentation maps of a dataset exist, and sizes of a sample.
 
     Args:
         split: The dataset.
@@ -21,7 +23,8 @@ def check_images(split: Any, images: List[dict], ann_file: Path, transforms: Lis
 
     Raises:
         FileNotFoundError: If a file is missing. If the pipeline skips missing images, all must be missing.
-        ValueError: If the dataset has no image folder.
+        ValueError: If the dataset has no image folder, or an image of the sample is damaged or has another
+            size than the annotation file states.
     """
     prefixes = split.settings.get('data_prefix') or {}
     if not isinstance(prefixes.get('img'), str):
@@ -39,6 +42,7 @@ def check_images(split: Any, images: List[dict], ann_file: Path, transforms: Lis
             f'{len(missing)} images of {ann_file} not found, the first is {missing[0]}. '
             f'Name the image folder with --cfg-options {split.key}.data_prefix.img=FOLDER/'
         )
+    check_headers(folder, images, ann_file, uses_orientation(loader))
     if prefixes.get('seg') and any(settings.get('with_seg') for _, settings in transforms):
         suffix = split.settings.get('seg_map_suffix', '.png')
         names = [name.rsplit('.', 1)[0] + suffix for name in names]
@@ -48,6 +52,12 @@ def check_images(split: Any, images: List[dict], ann_file: Path, transforms: Lis
                 f'{len(missing)} segmentation maps not found, the first is {missing[0]}. '
                 f'Name their folder with --cfg-options {split.key}.data_prefix.seg=FOLDER/'
             )
+
+
+def uses_orientation(loader: dict) -> bool:
+    """Whether ``LoadImageFromFile`` with these settings turns images by their EXIF orientation."""
+    color = str(loader.get('color_type', 'color'))
+    return 'ignore_orientation' not in color and color != 'unchanged'
 
 
 def _skip_reason(folder: str, cls: Any, loader: dict) -> str:
