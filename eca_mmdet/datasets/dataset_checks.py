@@ -73,7 +73,7 @@ def check_datasets(cfg: Config, splits: Sequence[str], model: Optional[nn.Module
 
 
 def _check_coco_dataset(split: Split) -> Classes:
-    path = _annotation_file(split)
+    path = annotation_file(split)
     content = read_annotations(path)
     check_index(content, path)
     _check_boxes(content, path)
@@ -83,8 +83,8 @@ def _check_coco_dataset(split: Split) -> Classes:
     classes = class_names(split) or tuple(category['name'] for category in categories)
     check_categories(classes, categories, path, split.key)
     used = {category['id'] for category in categories if category['name'] in classes}
-    transforms = list(_iter_transforms(split.settings.get('pipeline') or []))
-    usable = check_annotations(content, AnnotationUse(path, used, _mask_format(transforms)))
+    transforms = list(iter_transforms(split.settings.get('pipeline') or []))
+    usable = check_annotations(content, AnnotationUse(path, used, mask_format(transforms)))
     images = _filter_images(split, content, used, path)
     if split.is_trained and not usable:
         print_log(
@@ -118,14 +118,19 @@ def _check_boxes(content: dict, path: Path) -> None:
 
 
 def _check_panoptic_dataset(split: Split, model: dict, built: Optional[nn.Module]) -> Classes:
-    path = _annotation_file(split)
+    path = annotation_file(split)
     content = check_panoptic_annotations(split, path)
-    transforms = list(_iter_transforms(split.settings.get('pipeline') or []))
+    transforms = list(iter_transforms(split.settings.get('pipeline') or []))
     check_images(split, content['images'], path, transforms)
     return check_panoptic_classes(split, content, path, model, built)
 
 
-def _annotation_file(split: Split) -> Path:
+def annotation_file(split: Split) -> Path:
+    """Return the annotation file of a dataset.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+    """
     root, name = split.settings.get('data_root') or '', split.settings.get('ann_file') or ''
     path = Path(split.resolve_path(name))
     if path.is_file():
@@ -146,16 +151,16 @@ def _annotation_file(split: Split) -> Path:
     )
 
 
-def _iter_transforms(pipeline: Any) -> Iterator[Tuple[type, dict]]:
+def iter_transforms(pipeline: Any) -> Iterator[Tuple[type, dict]]:
     """Yield the class and settings of every transform of a pipeline, including nested ones."""
     for item in pipeline.values() if isinstance(pipeline, dict) else pipeline:
         if isinstance(item, dict) and 'type' in item:
             yield resolve_type(TRANSFORMS, item['type']), item
         if isinstance(item, (dict, list, tuple)):
-            yield from _iter_transforms(item)
+            yield from iter_transforms(item)
 
 
-def _mask_format(transforms: List[Tuple[type, dict]]) -> Optional[str]:
+def mask_format(transforms: List[Tuple[type, dict]]) -> Optional[str]:
     """Return how mmdet's ``LoadAnnotations`` loads masks: ``'bitmap'``, ``'polygon'`` or ``None``."""
     for cls, settings in transforms:
         # A custom class may create masks in another way, for example from boxes.
@@ -168,9 +173,9 @@ def _mask_format(transforms: List[Tuple[type, dict]]) -> Optional[str]:
 
 
 def _check_masks_are_loaded(model: dict, split: Split) -> None:
-    transforms = list(_iter_transforms(split.settings.get('pipeline') or []))
+    transforms = list(iter_transforms(split.settings.get('pipeline') or []))
     head = (model.get('roi_head') or {}).get('mask_head')
-    if head and any(cls is LoadAnnotations for cls, _ in transforms) and not _mask_format(transforms):
+    if head and any(cls is LoadAnnotations for cls, _ in transforms) and not mask_format(transforms):
         raise ValueError(
             f'model.roi_head.mask_head needs masks for training, but the pipeline of {split.key} does not '
             'load masks. Set with_mask=True in its LoadAnnotations, or model.roi_head.mask_head=None to '

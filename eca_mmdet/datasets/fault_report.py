@@ -129,7 +129,7 @@ class FaultReport:
 
     def warnings(self) -> Optional[str]:
         """Describe all warnings, or return ``None``."""
-        lines = [f'    {finding}' for finding in self.of(WARNING)]
+        lines = [f'    {finding} ({finding.kind.remedy})' for finding in self.of(WARNING)]
         return '\n'.join([f'{self.path} has records that look wrong:', *lines]) if lines else None
 
 

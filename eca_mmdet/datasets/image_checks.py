@@ -31,7 +31,7 @@ def check_images(split: Any, images: List[dict], ann_file: Path, transforms: Lis
         raise ValueError(f'{split.key}.data_prefix is {prefixes}. Use data_prefix=dict(img=FOLDER)')
     cls, loader = transforms[0] if transforms else (None, {})
     folder = split.resolve_path(prefixes['img'])
-    reason = _skip_reason(folder, cls, loader)
+    reason = skip_reason(folder, cls, loader)
     if reason:
         print_log(f'The images of {split.key} were not checked: {reason}.', level=logging.WARNING)
         return
@@ -60,7 +60,14 @@ def uses_orientation(loader: dict) -> bool:
     return 'ignore_orientation' not in color and color != 'unchanged'
 
 
-def _skip_reason(folder: str, cls: Any, loader: dict) -> str:
+def skip_reason(folder: str, cls: Any, loader: dict) -> str:
+    """Return why image files cannot be checked, or an empty string.
+
+    Args:
+        folder: The image folder.
+        cls: The class of the first transform.
+        loader: The settings of the first transform.
+    """
     # A custom class, or a transform before it, may read the images from another place.
     if getattr(cls, 'transform', None) is not LoadImageFromFile.transform:
         return 'its pipeline does not begin with LoadImageFromFile'

@@ -3,9 +3,12 @@
 import os
 import warnings
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, Iterator, List, Optional, Tuple, Union
+from typing import Any, Iterator, List, Optional, Tuple
 
+import cv2
+import numpy as np
 from PIL import ExifTags, Image
 
 from .fault_report import FaultReport, Kind
@@ -66,12 +69,22 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def open_image(file: Union[Path, IO[bytes]]) -> Tuple[Optional[Image.Image], Optional[Kind]]:
-    """Open an image; return it, or the fault that prevents it."""
+def open_image(data: bytes) -> Tuple[Optional[Image.Image], Optional[Kind]]:
+    """Open an image; return it, or the fault that prevents it. Neither if only OpenCV can read it."""
+    if not data:
+        return None, EMPTY_FILE
     try:
-        return Image.open(file), None
-    except Exception:  # plugins of Pillow raise any error on damaged headers
-        return None, NOT_AN_IMAGE
+        return Image.open(BytesIO(data)), None
+    except Exception:  # plugins of Pillow raise errors of many kinds on damaged headers
+        return None, None if opencv_reads(data) else NOT_AN_IMAGE
+
+
+def opencv_reads(data: bytes) -> bool:
+    """Whether OpenCV, which mmcv uses, can decode an image."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
+    except cv2.error:
+        return False
 
 
 def check_headers(folder: str, records: List[Any], ann_file: Path, uses_orientation: bool = True) -> None:
@@ -98,10 +111,5 @@ def check_headers(folder: str, records: List[Any], ann_file: Path, uses_orientat
 
 
 def _header_fault(path: Path, record: dict, uses_orientation: bool) -> Optional[Kind]:
-    if not path.stat().st_size:
-        return EMPTY_FILE
-    image, fault = open_image(path)
-    if image is None:
-        return fault
-    with image:
-        return size_fault(image, record, uses_orientation)
+    image, fault = open_image(path.read_bytes())
+    return fault if image is None else size_fault(image, record, uses_orientation)

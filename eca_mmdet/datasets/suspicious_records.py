@@ -75,8 +75,6 @@ def find_suspicious_records(content: dict, faults: FaultReport) -> None:
         names.add(image['file_name'])
     usable, objects = [], set()
     for annotation in content['annotations']:
-        if annotation['id'] == 0:
-            faults.add(ZERO_ID, annotation)
         if annotation['image_id'] not in images:
             faults.add(UNKNOWN_IMAGE, annotation)
             continue
@@ -91,6 +89,11 @@ def find_suspicious_records(content: dict, faults: FaultReport) -> None:
         objects.add(key)
     if usable:
         _find_wrong_boxes(usable, images, faults)
+
+
+def find_zero_ids(content: dict, faults: FaultReport) -> None:
+    """Find annotations with the id 0, which count as missed in an evaluation."""
+    faults.add_all(ZERO_ID, (item for item in content.get('annotations', []) if item['id'] == 0))
 
 
 def is_box(value: Any) -> bool:

@@ -12,13 +12,14 @@ DENSE = 40  # with more objects in an image, labels would cover them
 _SMALL = 3  # an object gets a label if its box is at least this many times as high as the text
 
 
-def draw(result: 'Result') -> np.ndarray:
+def draw(result: 'Result', with_scores: bool = True) -> np.ndarray:
     """Draw a prediction on its image.
 
     Every class has its colour. Small objects, and objects in images with many of them, get no label.
 
     Args:
         result: The prediction, with its image.
+        with_scores: Whether labels of objects have the score behind the name.
 
     Returns:
         The drawing ``(H, W, 3)``, uint8, BGR.
@@ -49,7 +50,9 @@ def draw(result: 'Result') -> np.ndarray:
     labelled = np.flatnonzero(heights >= _SMALL * 22 * scale)
     if len(labelled) and len(result) <= DENSE:
         chosen = result.select(labelled)
-        texts = [f'{name} {score:.2f}' for name, score in zip(chosen.names, chosen.scores)]
+        texts = chosen.names
+        if with_scores:
+            texts = [f'{name} {score:.2f}' for name, score in zip(chosen.names, chosen.scores)]
         label = sv.LabelAnnotator(text_scale=scale, text_padding=2, smart_position=True)
         canvas = label.annotate(canvas, chosen.to_supervision(), texts)
     return canvas
