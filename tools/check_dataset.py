@@ -45,7 +45,7 @@ def main(argv=None):
         elif args.cfg_options:
             raise ValueError('--cfg-options needs a config, but annotation files are given')
         if args.out:
-            check_out(args.out)
+            check_out(args.out, args.samples)
         report = inspect_dataset(data, args.images, reads_images=not args.no_images)
         if args.out:
             write_report(report, args.out, args.samples)

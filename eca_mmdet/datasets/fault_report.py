@@ -4,8 +4,9 @@ Training and ``tools/check_dataset.py`` use the same faults, so that a fault has
 """
 
 import json
+import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 ERROR, WARNING, NOTE = SEVERITIES = ('error', 'warning', 'note')
 """An error stops training or lets it learn something wrong. A warning is likely a mistake in the data. A note
@@ -16,8 +17,18 @@ REMEDIES = {
     'iscrowd': 'set annotation["iscrowd"] to 0, or to 1 for a region with many objects',
     'segmentation': 'add polygons or run lengths to each object, or use a detector without a mask head',
     'id': 'give every record a unique number',
+    'bbox': 'write annotation["bbox"] as [x, y, width, height] in pixels',
+    'image_id': 'set annotation["image_id"] to the id of an image',
+    'category_id': 'set annotation["category_id"] to the id of a category',
+    'file_name': 'set image["file_name"] to the path of the file inside the image folder',
+    'height': 'set image["height"] and image["width"] to the size in pixels',
+    'width': 'set image["height"] and image["width"] to the size in pixels',
+    'name': 'set category["name"]',
 }
 """What to do about the faults of a field."""
+
+
+_FIELD = re.compile(r'(?:without|whose|duplicate) ([a-z_]+?)s?\b')
 
 
 class Kind(NamedTuple):
@@ -133,10 +144,10 @@ class FaultReport:
         return '\n'.join([f'{self.path} has records that look wrong:', *lines]) if lines else None
 
 
-def _remedies(names: List[str]) -> List[tuple]:
+def _remedies(names: List[str]) -> List[Tuple[str, str]]:
     """Return field and remedy for all fields that the names of faults mention."""
-    text = ' '.join(names)
-    return [(field, remedy) for field, remedy in REMEDIES.items() if f' {field}' in text]
+    fields = {field for name in names for field in _FIELD.findall(name)}
+    return [(field, remedy) for field, remedy in REMEDIES.items() if field in fields]
 
 
 def _label(record: Any) -> str:

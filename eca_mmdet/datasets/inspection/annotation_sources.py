@@ -67,6 +67,8 @@ def sources_of_files(paths: Sequence[Union[str, Path]], images: Sequence[str] = 
         FileNotFoundError: If a file or image folder is missing.
         ValueError: If the numbers of files and image folders do not fit.
     """
+    if len(paths) > 2:
+        raise ValueError(f'{len(paths)} paths are given: name one or two annotation files, or a folder')
     files = [Path(path).expanduser() for path in paths]
     for file in files:
         if not file.exists():

@@ -88,25 +88,17 @@ class DatasetReport:
         """Return numbers and findings as text."""
         parts = [self._numbers(), self._classes(), *self.skipped]
         for name, finding in self.findings():
-            is_file = finding.examples == [str(finding.records[0])] and '/' in finding.examples[0]
-            first = (
-                ''
-                if is_file
-                else f' ({", ".join(finding.examples[:3])}{", ..." if finding.count > 3 else ""})'
-            )
             remedy = '' if finding.kind.severity == NOTE else f'\n    {finding.kind.remedy}'
-            parts.append(
-                f'{finding.kind.severity}: {name}: {finding.count} {finding.kind.name}{first}{remedy}'
-            )
+            parts.append(f'{finding.kind.severity}: {name}: {finding}{remedy}')
         return '\n'.join([*(part for part in parts if part), self.verdict()])
 
     def verdict(self) -> str:
         """Return the result in one sentence."""
         errors, warnings = len(self.of(ERROR)), len(self.of(WARNING))
         if errors:
-            return f'Not usable: {errors} kinds of errors, {warnings} kinds of warnings.'
+            return f'Not usable: {_kinds(errors, "error")}, {_kinds(warnings, "warning")}.'
         if warnings:
-            return f'Usable, with {warnings} kinds of warnings.'
+            return f'Usable, with {_kinds(warnings, "warning")}.'
         return 'Usable. No faults found.'
 
     def _numbers(self) -> str:
@@ -131,6 +123,10 @@ class DatasetReport:
         rest = len(rows) - _MOST_CLASSES
         text = text_table(head, rows[:_MOST_CLASSES]) if rows else ''
         return f'{text}\n... and {rest} more classes' if rest > 0 else text
+
+
+def _kinds(count: int, of: str) -> str:
+    return f'{count} kind{"" if count == 1 else "s"} of {of}s'
 
 
 def class_table(report: DatasetReport) -> Tuple[List[str], List[List[str]]]:

@@ -34,13 +34,19 @@ img {{ max-width: 100% }}
 """
 
 
-def check_out(out: Union[str, Path]) -> None:
+def check_out(out: Union[str, Path], samples: int = 24) -> None:
     """Check that a report can be written, before a long inspection.
 
+    Args:
+        out: The output folder, which is created.
+        samples: The number of sample images.
+
     Raises:
-        ValueError: If the library that draws sample images is not installed.
+        ValueError: If the library that draws sample images is not installed, or ``samples`` is negative.
         OSError: If the folder cannot be written to.
     """
+    if samples < 0:
+        raise ValueError(f'--samples is {samples}, but must be at least 0')
     try:
         import supervision  # noqa: F401
     except ImportError as error:
@@ -64,7 +70,7 @@ def write_report(report: DatasetReport, out: Union[str, Path], samples: int = 24
         The page.
     """
     out = Path(out).expanduser()
-    check_out(out)
+    check_out(out, samples)
     _write(out / 'report.json', json.dumps(report.to_dict(), indent=2) + '\n')
     share = -(-samples // max(1, len(report.sources)))
     progress = ProgressBar(share * len(report.sources))
