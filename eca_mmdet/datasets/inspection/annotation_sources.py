@@ -91,9 +91,8 @@ def sources_of_files(paths: Sequence[Union[str, Path]], images: Sequence[str] = 
 def _files_of_folder(root: Path) -> Iterator[Path]:
     """Yield the annotation files of training and validation of a dataset in one of the usual layouts."""
     for split in ('train', 'val'):
-        patterns = (f'annotations/instances_{split}*.json', f'annotations/*{split}*.json', f'*{split}*.json')
-        folders = ('train',) if split == 'train' else ('valid', 'val')
-        patterns += tuple(f'{folder}/_annotations.coco.json' for folder in folders)  # of Roboflow
+        patterns = [f'annotations/instances_{split}*.json', f'annotations/*{split}*.json', f'*{split}*.json']
+        patterns.append(f'{split}*/_annotations.coco.json')  # of Roboflow: train and valid
         files = [file for pattern in patterns for file in sorted(root.glob(pattern))]
         if not files:
             raise FileNotFoundError(
