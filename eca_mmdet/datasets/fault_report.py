@@ -15,7 +15,8 @@ _EXAMPLES = 5
 REMEDIES = {
     'area': 'set annotation["area"] to w * h or to the area of the mask',
     'iscrowd': 'set annotation["iscrowd"] to 0, or to 1 for a region with many objects',
-    'segmentation': 'add polygons or run lengths to each object, or use a detector without a mask head',
+    'segmentation': 'write polygons of three points or more, or run lengths of the size of the image; '
+    'detectors without a mask head need no masks',
     'id': 'give every record a unique number',
     'bbox': 'write annotation["bbox"] as [x, y, width, height] in pixels',
     'image_id': 'set annotation["image_id"] to the id of an image',

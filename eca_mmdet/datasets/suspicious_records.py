@@ -3,6 +3,7 @@
 All functions expect records without the faults of ``annotation_checks``.
 """
 
+from math import isfinite
 from typing import Any, Dict, List, NamedTuple
 
 import numpy as np
@@ -99,8 +100,9 @@ def find_zero_ids(content: dict, faults: FaultReport) -> None:
 def is_box(value: Any) -> bool:
     """Whether a bbox is a list of four finite numbers."""
     try:
-        return len(value) == 4 and bool(np.isfinite(sum(value)))
-    except TypeError:
+        x, y, w, h = value
+        return isfinite(x + y + w + h)
+    except (TypeError, ValueError):
         return False
 
 
@@ -154,7 +156,8 @@ def _find_wrong_boxes(annotations: List[dict], images: Dict[Any, dict], faults: 
         (PARTLY_OUTSIDE, beyond),
     ):
         faults.add_all(kind, (annotations[index] for index in np.flatnonzero(chosen)))
-    for index in np.flatnonzero(~negative & ~empty):
-        area = annotations[index].get('area')
-        if isinstance(area, (int, float)) and area <= 0:
-            faults.add(NOT_POSITIVE, annotations[index])
+    has_area = (~negative & ~empty).tolist()
+    for annotation, is_valid in zip(annotations, has_area):
+        area = annotation.get('area')
+        if is_valid and isinstance(area, (int, float)) and area <= 0:
+            faults.add(NOT_POSITIVE, annotation)
