@@ -167,6 +167,15 @@ def mmengine_log(monkeypatch, caplog):
 
 
 @pytest.fixture
+def server():
+    """Address and state of a local server, see ``file_server``."""
+    from file_server import serve_files
+
+    with serve_files() as found:
+        yield found
+
+
+@pytest.fixture
 def in_tmp(tmp_path, monkeypatch):
     """Change to an empty working directory."""
     monkeypatch.chdir(tmp_path)

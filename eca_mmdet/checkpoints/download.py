@@ -10,18 +10,13 @@ from torch import Tensor
 
 from ..backbones.family import find_variant
 from ..config_package import CONFIGS
+from ..fetch import INSTALL, DownloadError, describe, fetch
 from ..meta_device import build_on_meta
 from .convert import convert_file
 from .find_weights import find_weights
 from .formats import convert
 from .io import check_target, prefix_errors, read_checkpoint
 from .released import Released, find_released
-
-INSTALL = "pip install 'eca_mmdet[weights]'"
-
-
-class DownloadError(OSError):
-    """Raised if a checkpoint could not be downloaded. The message says where a browser finds it."""
 
 
 def get_weights(
@@ -72,11 +67,9 @@ def _download(released: Released, folder: Path, url: Optional[str]) -> Path:
     if path.is_file():
         print_log(f'{path} is already downloaded')
         return path
-    unfinished = path.with_name(f'{path.name}.part')
     try:
         if url or not released.hub:
-            _fetch(url or released.drive_url, unfinished)
-            os.replace(unfinished, path)
+            fetch(url or released.drive_url, path)
             return path
         return _fetch_from_hub(released.hub, folder, path)
     except ImportError as error:
@@ -85,10 +78,8 @@ def _download(released: Released, folder: Path, url: Optional[str]) -> Path:
         print_log(f'Interrupted. The same command continues the download of {released.name}.')
         raise
     except Exception as error:  # the libraries raise errors of many kinds
-        reason = str(error).strip().splitlines()
-        first = reason[0] if reason else ''
         raise DownloadError(
-            f'{released.name} could not be downloaded: {type(error).__name__}: {first}\n'
+            f'{released.name} could not be downloaded: {describe(error)}\n'
             f'The same command continues an interrupted download. {_by_hand(released)}'
         ) from None
 
@@ -99,14 +90,6 @@ def _by_hand(released: Released) -> str:
         f'Or download it with a browser:\n    {links}\nand convert the file:\n'
         f'    python tools/get_weights.py {released.name} --file DOWNLOADED'
     )
-
-
-def _fetch(url: str, path: Path) -> None:
-    """Download a file from Google Drive or any other address."""
-    import gdown
-
-    if not gdown.download(url=url, output=str(path), resume=True):
-        raise OSError(f'no file at {url}')
 
 
 def _fetch_from_hub(repo: str, folder: Path, path: Path) -> Path:

@@ -9,14 +9,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Collection, Dict, List, NamedTuple, Optional
 
+from .fault_report import DataFault, FaultReport
 from .mask_checks import evaluation_mask_fault, loading_mask_fault
 
-REMEDIES = {
-    'area': 'set annotation["area"] to w * h or to the area of the mask',
-    'iscrowd': 'set annotation["iscrowd"] to 0, or to 1 for a region with many objects',
-    'segmentation': 'add polygons or run lengths to each object, or use a detector without a mask head',
-    'id': 'give every record a unique number',
-}
+NOT_JSON = 'files that are not valid JSON'
+NOT_COCO = 'files that are not in COCO format'
 
 
 class AnnotationUse(NamedTuple):
@@ -35,65 +32,33 @@ class AnnotationUse(NamedTuple):
     metrics: Collection[str] = ()
 
 
-class FaultReport:
-    """Count the faults of a file by description, and keep the first record of each."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.faults: Dict[str, list] = {}
-
-    def add(self, text: str, record: Any) -> None:
-        """Count a fault of a record."""
-        entry = self.faults.setdefault(text, [0, record])
-        entry[0] += 1
-
-    def raise_if_any(self) -> None:
-        """Raise a single ``ValueError`` that lists all faults."""
-        if not self.faults:
-            return
-        lines = [
-            f'    {text}: {count}, first {_label(record)}' for text, (count, record) in self.faults.items()
-        ]
-        remedies = [
-            f'    {field}: {text}' for field, text in REMEDIES.items() if f' {field}' in ' '.join(self.faults)
-        ]
-        raise ValueError(
-            '\n'.join([f'{self.path} has faulty records:', *lines, 'Correct the file.', *remedies])
-        )
-
-
-def _label(record: Any) -> str:
-    """Describe a record by its id, or by its content if it has no id."""
-    if isinstance(record, dict) and 'id' in record:
-        return f'id {record["id"]!r}'
-    text = json.dumps(record, default=str)
-    return text if len(text) < 80 else text[:77] + '...'
-
-
 def read_annotations(path: Path) -> dict:
     """Read a COCO annotation file.
 
     Raises:
-        ValueError: If it is not JSON, or if images or categories are missing or have the wrong type.
+        DataFault: If it is not JSON, or if images or categories are missing or have the wrong type.
     """
     try:
         with open(path) as file:
             content: Any = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f'{path} is not valid JSON: {error}. The file may be damaged, incomplete or in another encoding'
+        raise DataFault(
+            NOT_JSON,
+            f'{path} is not valid JSON: {error}. The file may be damaged, incomplete or in another encoding',
         ) from None
     if not isinstance(content, dict):
-        raise ValueError(
-            f'{path} is not a COCO detection file: it contains a {type(content).__name__}, not a dict'
+        raise DataFault(
+            NOT_COCO,
+            f'{path} is not a COCO detection file: it contains a {type(content).__name__}, not a dict',
         )
     absent = [key for key in ('images', 'categories') if not isinstance(content.get(key), list)]
     if not isinstance(content.get('annotations', []), list):
         absent.append('annotations')
     if absent or not content['images']:
-        raise ValueError(
+        raise DataFault(
+            NOT_COCO,
             f'{path} is not a COCO detection file with images: {absent or ["images"]} missing or empty. '
-            'The file needs the lists images, categories and, unless it is a test set, annotations'
+            'The file needs the lists images, categories and, unless it is a test set, annotations',
         )
     return content
 
@@ -109,25 +74,47 @@ def check_index(content: dict, path: Path, metrics: Optional[Collection[str]] = 
     Raises:
         ValueError: If a record lacks a field, or several records have the same id.
     """
-    faults, is_dataset = FaultReport(path), metrics is None
+    faults = FaultReport(path)
+    find_index_faults(content, faults, metrics)
+    faults.raise_if_any()
+
+
+def find_index_faults(
+    content: dict, faults: FaultReport, metrics: Optional[Collection[str]] = None
+) -> Dict[str, Any]:
+    """Find the faults of ``check_index``.
+
+    Returns:
+        The content without the records that have a fault.
+    """
+    is_dataset = metrics is None
     sizes = ('height', 'width') if metrics is None or 'segm' in metrics else ()
     names = ('file_name',) if is_dataset else ()
-    _check_records(content['images'], 'images', ('id', *sizes, *names), faults)
-    _check_records(content['categories'], 'categories', ('id', 'name'), faults)
-    annotations = content.get('annotations', [])
-    _check_records(annotations, 'annotations', ('id', 'image_id', 'category_id'), faults)
-    faults.raise_if_any()
+    fields = dict(
+        images=('id', *sizes, *names),
+        categories=('id', 'name'),
+        annotations=('id', 'image_id', 'category_id'),
+    )
+    for kind, required in fields.items():
+        _check_records(content.get(kind, []), kind, required, faults)
+    content = sound_records(content, faults)
     for image in content['images']:
         if is_dataset and not isinstance(image['file_name'], str):
             faults.add('images whose file_name is not a string', image)
-        if annotations and not all(_is_size(image[side]) for side in sizes):
+        if content['annotations'] and not all(_is_size(image[side]) for side in sizes):
             faults.add('images whose height or width is not a positive number', image)
     for kind in () if is_dataset else ('images', 'categories'):  # pycocotools sorts their ids
         types = {str if isinstance(record['id'], str) else float for record in content[kind]}
         wrong = [record for record in content[kind] if not isinstance(record['id'], (str, int, float))]
         if wrong or len(types) > 1:
             faults.add(f'{kind} whose ids are not all numbers or all strings', (wrong or content[kind])[0])
-    faults.raise_if_any()
+    return sound_records(content, faults)
+
+
+def sound_records(content: dict, faults: FaultReport) -> Dict[str, Any]:
+    """Return the content of a file without the records that have an error."""
+    kinds = ('images', 'categories', 'annotations')
+    return {**content, **{kind: faults.without_errors(content.get(kind, [])) for kind in kinds}}
 
 
 def _check_records(records: List[Any], kind: str, fields: Collection[str], faults: FaultReport) -> None:
@@ -161,6 +148,13 @@ def check_annotations(content: dict, use: AnnotationUse) -> Dict[Any, int]:
         ValueError: If an annotation would stop the run or be misread.
     """
     faults = FaultReport(use.path)
+    kept = find_annotation_faults(content, use, faults)
+    faults.raise_if_any()
+    return kept
+
+
+def find_annotation_faults(content: dict, use: AnnotationUse, faults: FaultReport) -> Dict[Any, int]:
+    """Find the faults of ``check_annotations``; return the same numbers."""
     kept: Dict[Any, int] = {}
     images = {image['id']: image for image in content['images']}
     find_fault = _evaluation_fault if use.metrics else _loading_fault
@@ -173,7 +167,6 @@ def check_annotations(content: dict, use: AnnotationUse) -> Dict[Any, int]:
             kept[image['id']] = kept.get(image['id'], 0) + 1
         elif fault:
             faults.add(f'annotations {fault}', annotation)
-    faults.raise_if_any()
     return kept
 
 

@@ -16,13 +16,16 @@ from mmengine.fileio import join_path
 from mmengine.logging import print_log
 from torch import nn
 
+from ..environment import tool
 from .annotation_checks import AnnotationUse, check_annotations, check_index, read_annotations
 from .coco_readers import is_panoptic, unsupported_reason
 from .config_datasets import Split, class_names, dataset_class, find_datasets, resolve_type
 from .evaluator_checks import check_evaluators
+from .fault_report import WARNING, FaultReport
 from .image_checks import check_images
 from .label_checks import Classes, check_categories, check_heads, check_same_labels
 from .panoptic_checks import check_panoptic_annotations, check_panoptic_classes
+from .suspicious_records import find_suspicious_records
 
 _MASK_METHODS = ('transform', '_load_masks', '_process_masks')
 _FILTERS = {CocoDataset.filter_data, CityscapesDataset.filter_data}
@@ -70,17 +73,18 @@ def check_datasets(cfg: Config, splits: Sequence[str], model: Optional[nn.Module
 
 
 def _check_coco_dataset(split: Split) -> Classes:
-    path = _annotation_file(split)
+    path = annotation_file(split)
     content = read_annotations(path)
     check_index(content, path)
+    _check_boxes(content, path)
     categories = content['categories']
     if split.cls.load_data_list is Objects365V1Dataset.load_data_list:
         categories = sorted(categories, key=lambda category: category['id'])
     classes = class_names(split) or tuple(category['name'] for category in categories)
     check_categories(classes, categories, path, split.key)
     used = {category['id'] for category in categories if category['name'] in classes}
-    transforms = list(_iter_transforms(split.settings.get('pipeline') or []))
-    usable = check_annotations(content, AnnotationUse(path, used, _mask_format(transforms)))
+    transforms = list(iter_transforms(split.settings.get('pipeline') or []))
+    usable = check_annotations(content, AnnotationUse(path, used, mask_format(transforms)))
     images = _filter_images(split, content, used, path)
     if split.is_trained and not usable:
         print_log(
@@ -100,15 +104,33 @@ def _check_coco_dataset(split: Split) -> Classes:
     return classes
 
 
+def _check_boxes(content: dict, path: Path) -> None:
+    """Reject boxes in another format, and warn about records that look wrong."""
+    faults = FaultReport(path)
+    find_suspicious_records({'annotations': [], **content}, faults)
+    faults.raise_if_any()
+    if faults.of(WARNING):
+        print_log(
+            f'{faults.warnings()}\nFor examples, pictures and the faults of the images:\n'
+            f'    {tool("check_dataset.py")} {path}',
+            level=logging.WARNING,
+        )
+
+
 def _check_panoptic_dataset(split: Split, model: dict, built: Optional[nn.Module]) -> Classes:
-    path = _annotation_file(split)
+    path = annotation_file(split)
     content = check_panoptic_annotations(split, path)
-    transforms = list(_iter_transforms(split.settings.get('pipeline') or []))
+    transforms = list(iter_transforms(split.settings.get('pipeline') or []))
     check_images(split, content['images'], path, transforms)
     return check_panoptic_classes(split, content, path, model, built)
 
 
-def _annotation_file(split: Split) -> Path:
+def annotation_file(split: Split) -> Path:
+    """Return the annotation file of a dataset.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+    """
     root, name = split.settings.get('data_root') or '', split.settings.get('ann_file') or ''
     path = Path(split.resolve_path(name))
     if path.is_file():
@@ -129,16 +151,16 @@ def _annotation_file(split: Split) -> Path:
     )
 
 
-def _iter_transforms(pipeline: Any) -> Iterator[Tuple[type, dict]]:
+def iter_transforms(pipeline: Any) -> Iterator[Tuple[type, dict]]:
     """Yield the class and settings of every transform of a pipeline, including nested ones."""
     for item in pipeline.values() if isinstance(pipeline, dict) else pipeline:
         if isinstance(item, dict) and 'type' in item:
             yield resolve_type(TRANSFORMS, item['type']), item
         if isinstance(item, (dict, list, tuple)):
-            yield from _iter_transforms(item)
+            yield from iter_transforms(item)
 
 
-def _mask_format(transforms: List[Tuple[type, dict]]) -> Optional[str]:
+def mask_format(transforms: List[Tuple[type, dict]]) -> Optional[str]:
     """Return how mmdet's ``LoadAnnotations`` loads masks: ``'bitmap'``, ``'polygon'`` or ``None``."""
     for cls, settings in transforms:
         # A custom class may create masks in another way, for example from boxes.
@@ -151,9 +173,9 @@ def _mask_format(transforms: List[Tuple[type, dict]]) -> Optional[str]:
 
 
 def _check_masks_are_loaded(model: dict, split: Split) -> None:
-    transforms = list(_iter_transforms(split.settings.get('pipeline') or []))
+    transforms = list(iter_transforms(split.settings.get('pipeline') or []))
     head = (model.get('roi_head') or {}).get('mask_head')
-    if head and any(cls is LoadAnnotations for cls, _ in transforms) and not _mask_format(transforms):
+    if head and any(cls is LoadAnnotations for cls, _ in transforms) and not mask_format(transforms):
         raise ValueError(
             f'model.roi_head.mask_head needs masks for training, but the pipeline of {split.key} does not '
             'load masks. Set with_mask=True in its LoadAnnotations, or model.roi_head.mask_head=None to '

@@ -13,8 +13,10 @@ from torch import nn
 from .annotation_checks import AnnotationUse, check_annotations, check_index, read_annotations
 from .coco_readers import is_panoptic
 from .config_datasets import Split, is_remote, resolve_type
+from .fault_report import WARNING, FaultReport
 from .label_checks import Classes
 from .panoptic_checks import PANOPTIC_METRICS, check_panoptic_evaluator
+from .suspicious_records import find_zero_ids
 
 
 def check_evaluators(
@@ -47,7 +49,7 @@ def check_evaluators(
         if is_panoptic(split.cls):
             check_panoptic_evaluator(evaluator, name, split)
             continue
-        if 'segm' in _metrics(evaluator) and not evaluator.get('format_only') and _has_no_masks(model):
+        if 'segm' in metrics_of(evaluator) and not evaluator.get('format_only') and _has_no_masks(model):
             raise ValueError(
                 f"{name} has metric='segm', but the model predicts no masks: it has no roi_head.mask_head. "
                 f'Use --cfg-options {name}.metric=bbox'
@@ -71,7 +73,8 @@ def _skip_reason(evaluator: Any, dataset: Optional[Tuple[Split, Classes]]) -> st
     return ''
 
 
-def _metrics(evaluator: dict) -> Tuple[str, ...]:
+def metrics_of(evaluator: dict) -> Tuple[str, ...]:
+    """Return the metrics of a COCO evaluator."""
     metrics = evaluator.get('metric', 'bbox')
     return (metrics,) if isinstance(metrics, str) else tuple(metrics)
 
@@ -94,7 +97,7 @@ def _check_ground_truth(evaluator: dict, key: str, ann_file: Path, classes: Clas
             f'Use --cfg-options {key}.ann_file={ann_file}'
         )
     content = read_annotations(path)
-    metrics = _metrics(evaluator)
+    metrics = metrics_of(evaluator)
     check_index(content, path, () if evaluator.get('format_only') else metrics)
     is_same_file = path.resolve() == ann_file.resolve()
     if not is_same_file and _summary(content, classes) != _summary(read_annotations(ann_file), classes):
@@ -111,12 +114,10 @@ def _check_ground_truth(evaluator: dict, key: str, ann_file: Path, classes: Clas
         )
     used = {category['id'] for category in content['categories'] if category['name'] in classes}
     check_annotations(content, AnnotationUse(path, used, metrics=metrics))
-    if any(annotation['id'] == 0 for annotation in content['annotations']):
-        print_log(
-            f'{path} has an annotation with the id 0. pycocotools uses 0 for "no match", so this object '
-            'always counts as missed. Number the annotations from 1.',
-            level=logging.WARNING,
-        )
+    faults = FaultReport(path)
+    find_zero_ids(content, faults)
+    if faults.of(WARNING):
+        print_log(faults.warnings(), level=logging.WARNING)
 
 
 def _summary(content: dict, classes: Classes) -> tuple:

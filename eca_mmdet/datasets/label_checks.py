@@ -10,7 +10,13 @@ from typing import Any, Collection, Dict, Iterator, List, Optional, Sequence, Tu
 from mmengine.logging import print_log
 from torch import nn
 
+from .fault_report import DataFault
+
 Classes = Tuple[str, ...]
+SAME_CATEGORY = 'categories with the same name'
+SAME_CLASS = 'classes of the config with the same name'
+MISSING_CLASS = 'classes of the config that are not in categories'
+OTHER_ORDER = 'classes of the config in another order than categories'
 
 _HEADS = {
     'bbox_head',
@@ -40,7 +46,7 @@ def check_categories(classes: Classes, categories: List[dict], path: Any, key: s
         key: The name of the dataset in the config.
 
     Raises:
-        ValueError: If a class would get the label of another class, or no label.
+        DataFault: If a class would get the label of another class, or no label.
     """
     split = key.split('_')[0]
     names = [category['name'] for category in categories]
@@ -48,29 +54,32 @@ def check_categories(classes: Classes, categories: List[dict], path: Any, key: s
     if len(set(used)) < len(used):
         duplicate = next(name for name in used if used.count(name) > 1)
         ids = [category['id'] for category in categories if category['name'] == duplicate]
-        raise ValueError(
+        raise DataFault(
+            SAME_CATEGORY,
             f'{path} has {len(ids)} categories with the name {duplicate!r} (ids {ids}), and mmdet gives each '
-            'of them its own label. Give them different names, or merge them into one category'
+            'of them its own label. Give them different names, or merge them into one category',
         )
     if len(set(classes)) < len(classes):
-        raise ValueError(f'{key}.metainfo.classes contains a class twice: {classes}')
+        raise DataFault(SAME_CLASS, f'{key}.metainfo.classes contains a class twice: {classes}')
     missing = [name for name in classes if name not in names]
     are_last = tuple(used) == classes[: len(used)] and used
     if missing and not (split == 'train' and are_last):
-        raise ValueError(
+        raise DataFault(
+            MISSING_CLASS,
             f'{path} lacks {len(missing)} of the {len(classes)} classes of the {split} set: {missing[:5]}. '
             f'Its categories are {names[:10]}{" ..." if len(names) > 10 else ""}. Write a config with\n'
             f'    metainfo = dict(classes={tuple(names[:3])!r}){"  # and so on" if len(names) > 3 else ""}\n'
             f'in the datasets and num_classes={len(set(names))} in the heads. '
-            'See configs/mask_rcnn_ecanet18_fpn_nuclei.py for an example'
+            'See configs/mask_rcnn_ecanet18_fpn_nuclei.py for an example',
         )
     if missing:
         _warn(f'{path} lacks {len(missing)} classes of {key}: {missing[:5]}. They cannot be trained.')
     elif tuple(used) != classes:
-        raise ValueError(
+        raise DataFault(
+            OTHER_ORDER,
             f'{path} lists the classes in another order than {key}.metainfo.classes. mmdet uses the order of '
             f'the file. Write a config with\n    metainfo = dict(classes={tuple(used)!r})\n'
-            f'in all datasets, and use the same order in all files. num_classes stays {len(classes)}'
+            f'in all datasets, and use the same order in all files. num_classes stays {len(classes)}',
         )
     unused = [name for name in names if name not in classes]
     if unused:

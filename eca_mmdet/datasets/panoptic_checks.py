@@ -9,8 +9,9 @@ from torch import nn
 
 from ..evaluation import PanopticMetric
 from ..panoptic_png import VOID, read_segment_ids
-from .annotation_checks import FaultReport, check_index, read_annotations
+from .annotation_checks import check_index, read_annotations
 from .config_datasets import Split, class_names
+from .fault_report import FaultReport
 from .image_checks import missing_files
 from .label_checks import Classes, check_categories, check_heads, iter_parts
 

@@ -17,14 +17,14 @@ COLORS = [
 _SMALL = 3  # an object gets a label if its box is at least this many times as high as the text
 
 
-def draw(result: 'Result', scores: bool = True) -> np.ndarray:
+def draw(result: 'Result', with_scores: bool = True) -> np.ndarray:
     """Draw a prediction on its image.
 
     Every class has its colour. Small objects, and objects in images with many of them, get no label.
 
     Args:
         result: The prediction, with its image.
-        scores: Write the score of each object after its class.
+        with_scores: Whether labels of objects have the score behind the name.
 
     Returns:
         The drawing ``(H, W, 3)``, uint8, BGR.
@@ -57,7 +57,7 @@ def draw(result: 'Result', scores: bool = True) -> np.ndarray:
     if len(labelled) and len(result) <= DENSE:
         chosen = result.select(labelled)
         texts = [
-            f'{name} {score:.2f}' if scores else name for name, score in zip(chosen.names, chosen.scores)
+            f'{name} {score:.2f}' if with_scores else name for name, score in zip(chosen.names, chosen.scores)
         ]
         label = sv.LabelAnnotator(
             palette, text_color=sv.Color.BLACK, text_scale=scale, text_padding=2, smart_position=True

@@ -29,7 +29,7 @@ def truth_and_prediction(truth: Optional[Result], prediction: Result) -> np.ndar
     panels = []
     for result, caption in ((truth, 'ground truth'), (prediction, 'prediction')):
         if result is not None:
-            drawing = add_caption(draw(_enlarge(result), scores=result is prediction), caption)
+            drawing = add_caption(draw(_enlarge(result), with_scores=result is prediction), caption)
             panels.append(np.pad(drawing, ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255))
     return np.concatenate(panels, axis=1)
 

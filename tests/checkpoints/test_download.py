@@ -1,10 +1,5 @@
 """Released checkpoints are downloaded from a local server, checked and converted."""
 
-import hashlib
-import threading
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 import torch
 from conftest import load_tool
@@ -15,56 +10,6 @@ from eca_mmdet.checkpoints.download import DownloadError, get_weights
 from eca_mmdet.checkpoints.released import find_released, released_checkpoints
 
 pytest.importorskip('gdown')
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Serve one file at every address, with ranges; the connection breaks after ``broken_after`` bytes."""
-
-    def __init__(self, server_state, *args):
-        self.state = server_state
-        super().__init__(*args)
-
-    def do_HEAD(self):
-        self._start()
-
-    def do_GET(self):
-        first = self._start()
-        body = self.state['content'][first:]
-        limit = self.state.pop('broken_after', None)
-        self.wfile.write(body[:limit])
-        if limit is not None:
-            self.connection.close()
-
-    def _start(self):
-        content, first = self.state['content'], 0
-        self.state['requests'].append((self.command, self.path, self.headers.get('Range')))
-        wanted = self.headers.get('Range', '')
-        if wanted.startswith('bytes='):
-            first = int(wanted[6:].split('-')[0])
-            self.send_response(206)
-            self.send_header('Content-Range', f'bytes {first}-{len(content) - 1}/{len(content)}')
-        else:
-            self.send_response(200)
-        self.send_header('Content-Length', str(len(content) - first))
-        self.send_header('Content-Type', 'application/octet-stream')
-        self.send_header('ETag', f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header('X-Repo-Commit', 'a' * 40)
-        self.end_headers()
-        return first
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server():
-    """Address and state of a local server."""
-    state = dict(content=b'', requests=[])
-    httpd = ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, state))
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield f'http://127.0.0.1:{httpd.server_port}', state
-    httpd.shutdown()
-    httpd.server_close()
 
 
 @pytest.fixture(scope='module')

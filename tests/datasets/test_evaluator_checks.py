@@ -44,4 +44,4 @@ def test_missing_annotation_file__is_reported(cfg):
 def test_annotation_with_id_0__is_warned_about(data, cfg, capsys):
     change(data, 'val', lambda content: content['annotations'][0].update(id=0))
     check_datasets(cfg, ['val'])
-    assert 'has an annotation with the id 0' in printed(capsys)
+    assert 'annotations with the id 0: 1, first id 0 (pycocotools uses 0 for' in printed(capsys)
