@@ -1,26 +1,33 @@
 """Train a model: tools/train.py configs/mask_rcnn_ecanet50_fpn_1x.py"""
 
 import argparse
+from copy import deepcopy
 
 from eca_mmdet.apis import (
+    add_data_options,
     add_run_options,
     add_weights_hooks,
     build_runner,
     check_run,
     config_of,
+    own_data_step,
     prepare_validation,
     resume_from,
     turn_off_lr_scaling,
     use_amp,
     use_seed,
     user_errors,
+    write_resolved,
 )
 from eca_mmdet.checkpoints import LoadedWeightsError
 from eca_mmdet.engine import NonFiniteLossError
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description='Train a detector, a segmentation model or a classifier.')
+    parser = argparse.ArgumentParser(
+        description='Train a detector, a segmentation model or a classifier.',
+        epilog='example: python tools/train.py configs/faster_rcnn_ecanet18_fpn_small.py --data FOLDER',
+    )
     parser.add_argument('config', help='config file, or eca_mmdet::NAME.py')
     parser.add_argument(
         '--work-dir', help='work directory for logs and checkpoints (default: work_dirs/NAME)'
@@ -41,20 +48,24 @@ def parse_args(argv=None):
     parser.add_argument(
         '--seed', type=int, help='random seed; a resumed run keeps the seed of its checkpoint'
     )
+    add_data_options(parser)
+    parser.add_argument(
+        '--from-scratch',
+        action='store_true',
+        help='train from random weights: nothing frozen, norms trained, a schedule that fits',
+    )
     add_run_options(parser)
     return parser.parse_args(argv)
 
 
 def training_config(args):
-    cfg = config_of(args)
+    cfg = config_of(args, prepare=own_data_step(args))
     if args.amp:
         use_amp(cfg)
     if args.no_auto_scale_lr:
         turn_off_lr_scaling(cfg)
     if args.seed is not None:
         use_seed(cfg, args.seed)
-    if args.resume:
-        resume_from(cfg, args.resume)
     return cfg
 
 
@@ -64,8 +75,13 @@ def main(argv=None):
         cfg = training_config(args)
         add_weights_hooks(cfg)
         prepare_validation(cfg)
+        resolved = deepcopy(cfg)
+        if args.resume:
+            resume_from(cfg, args.resume)
         check_run(cfg, 'train')
         runner = build_runner(cfg)
+        if runner.rank == 0:
+            write_resolved(resolved, cfg.work_dir, cfg.filename)
     with user_errors((NonFiniteLossError, LoadedWeightsError), code=1):
         runner.train()
 

@@ -117,7 +117,7 @@ def check_heads(model: dict, classes: Classes, key: str, built: Optional[nn.Modu
         _warn(f'The heads were not compared with the classes of {key}: the model classifies by text.')
         return
     unknown = []
-    for path, field, count in _class_counts(model, built):
+    for path, field, count in _possible_class_counts(model, built):
         if count == len(classes):
             continue
         if not _is_per_class(path) or not _is_from_mmdet(_built_part(built, path)):
@@ -144,7 +144,14 @@ def iter_parts(node: dict, path: str, skip: Collection[str] = ()) -> Iterator[Tu
                 yield from iter_parts(inner, f'{path}.{name}.{index}' if is_list else f'{path}.{name}', skip)
 
 
-def _class_counts(model: dict, built: Optional[nn.Module]) -> Iterator[Tuple[str, str, int]]:
+def class_counts(model: dict, built: Optional[nn.Module]) -> Iterator[Tuple[str, str, int]]:
+    """Yield path, field and value of the number of classes of each head for those of the dataset."""
+    for path, field, count in _possible_class_counts(model, built):
+        if _is_per_class(path):
+            yield path, field, count
+
+
+def _possible_class_counts(model: dict, built: Optional[nn.Module]) -> Iterator[Tuple[str, str, int]]:
     """Yield path, field and value of the settings of a model that may be a number of classes."""
     for path, node in iter_parts(model, 'model', _OTHER_COUNTS):
         field, count = 'num_classes', node.get('num_classes')
