@@ -59,6 +59,7 @@ def parse_args(argv=None):
 
 
 def training_config(args):
+    """Return the config with all options except ``--resume``."""
     cfg = config_of(args, prepare=own_data_step(args))
     if args.amp:
         use_amp(cfg)

@@ -50,7 +50,7 @@ def train_from_scratch(cfg: Config, num_images: Optional[int] = None) -> List[st
     if host_of(cfg).scope != 'mmdet':
         raise ValueError(
             f'--from-scratch is for detectors of mmdet, and {cfg.filename} belongs to '
-            f'{host_of(cfg).title}. Remove the option, and use\n    --cfg-options model.backbone.init_cfg=None'
+            f'{host_of(cfg).title}. Use\n    --cfg-options model.backbone.init_cfg=None'
         )
     images = count_training_images(cfg) if num_images is None else num_images
     changes = [*_forget_weights(cfg), *_unfreeze(cfg), *_set_batch(cfg), *_set_schedule(cfg, images)]
