@@ -3,6 +3,7 @@
 import argparse
 
 from eca_mmdet.apis import user_errors
+from eca_mmdet.apis.errors import USER_ERRORS
 
 
 def main(argv=None):
@@ -19,7 +20,7 @@ def main(argv=None):
     )
     parser.add_argument('--overwrite', action='store_true', help='replace existing files')
     args = parser.parse_args(argv)
-    with user_errors():
+    with user_errors((*USER_ERRORS, ImportError)):
         from eca_mmdet.datasets.convert_voc import convert_voc
 
         lines = convert_voc(args.src, args.out, args.classes, args.zero_based, args.overwrite)

@@ -3,6 +3,7 @@
 import argparse
 
 from eca_mmdet.apis import user_errors
+from eca_mmdet.apis.errors import USER_ERRORS
 
 
 def main(argv=None):
@@ -16,7 +17,7 @@ def main(argv=None):
     parser.add_argument('--classes', nargs='+', help='names of the classes (default: those of data.yaml)')
     parser.add_argument('--overwrite', action='store_true', help='replace existing files')
     args = parser.parse_args(argv)
-    with user_errors():
+    with user_errors((*USER_ERRORS, ImportError)):
         from eca_mmdet.datasets.convert_yolo import convert_yolo
 
         lines = convert_yolo(args.src, args.out, args.classes, args.overwrite)
