@@ -6,6 +6,7 @@ SGD are enough. With random weights, frozen parts would stay random, and SGD wou
 
 import math
 import os
+from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from mmengine.config import Config
@@ -65,8 +66,8 @@ def count_training_images(cfg: Config) -> Optional[int]:
     total = 0
     for key, settings in find_datasets(cfg.train_dataloader.dataset, 'train_dataloader.dataset'):
         split = Split(key, settings, dataset_class(settings, key), True)
-        path = split.resolve_path(settings.get('ann_file') or '')
-        if unsupported_reason(split) or not os.path.isfile(path):
+        path = Path(split.resolve_path(settings.get('ann_file') or ''))
+        if unsupported_reason(split) or not path.is_file():
             return None
         total += len(read_annotations(path)['images'])
     return total

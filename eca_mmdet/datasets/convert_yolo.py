@@ -3,7 +3,7 @@
 import logging
 import os
 from pathlib import Path
-from typing import List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Union
 
 import numpy as np
 from mmengine.logging import print_log
@@ -78,7 +78,7 @@ def _add_objects(builder: CocoBuilder, path: Path, size: tuple, names: Sequence[
     try:
         lines = [line for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
         are_polygons = [len(line.split()) > _BOX_FIELDS for line in lines]
-        found = yolo_annotations_to_detections(lines, size, with_masks=any(are_polygons))
+        found: Any = yolo_annotations_to_detections(lines, size, with_masks=any(are_polygons))
     except (ValueError, UnicodeError) as error:
         raise ValueError(f'{path}: {error}') from None
     labels = [] if found.class_id is None else found.class_id.tolist()

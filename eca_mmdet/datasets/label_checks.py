@@ -59,7 +59,8 @@ def check_categories(classes: Classes, categories: List[dict], path: Any, key: s
     if missing and not (split == 'train' and are_last):
         raise ValueError(
             f'{path} lacks {len(missing)} of the {len(classes)} classes of the {split} set: {missing[:5]}. '
-            f'Its categories are {names[:10]}{" ..." if len(names) > 10 else ""}. Write a config with\n'
+            f'Its categories are {names[:10]}{" ..." if len(names) > 10 else ""}. Use --data FOLDER, '
+            'which sets classes and heads, or write a config with\n'
             f'    metainfo = dict(classes={tuple(names[:3])!r}){"  # and so on" if len(names) > 3 else ""}\n'
             f'in the datasets and num_classes={len(set(names))} in the heads. '
             'See configs/mask_rcnn_ecanet18_fpn_nuclei.py for an example'
