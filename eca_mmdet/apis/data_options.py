@@ -6,7 +6,8 @@ from typing import Any, Callable, Optional
 from mmengine.config import Config
 
 from ..hosts import host_of, require_host
-from .config import set_work_dir
+from .config import load_config, set_work_dir
+from .section_checks import check_sections
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -58,9 +59,14 @@ def _apply(cfg: Config, args: argparse.Namespace, from_scratch: bool) -> None:
         from .own_data import use_data_folder
 
         set_work_dir(cfg, args.work_dir or args.cfg_options.get('work_dir'), args.config, absolute=True)
-        found = use_data_folder(cfg, args.data, args.val_fraction, getattr(args, 'split', None))
+        mode = 'test' if 'checkpoint' in args else 'train'
+        split = getattr(args, 'split', None)
+        found = use_data_folder(cfg, args.data, args.val_fraction, split, mode)
         images = len(found.splits['train'].content['images'])
     if from_scratch:
-        from .from_scratch import train_from_scratch
+        from .from_scratch import count_training_images, train_from_scratch
 
-        train_from_scratch(cfg, images)
+        check_sections(cfg, 'train')
+        if not args.data:
+            images = count_training_images(load_config(args.config, args.cfg_options))
+        train_from_scratch(cfg, images, args.cfg_options.get('train_dataloader.batch_size'))

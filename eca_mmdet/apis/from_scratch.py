@@ -7,7 +7,7 @@ SGD are enough. With random weights, frozen parts would stay random, and SGD wou
 import math
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
@@ -26,21 +26,24 @@ MIN_ITERATIONS = 2000
 MIN_BATCH = 4
 _VALIDATIONS = 10
 _SCHEDULE = 'eca_mmdet::_base_/schedule_scratch.py'
-_SCHEDULE_KEYS = ('train_cfg', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr')
 
 
-def train_from_scratch(cfg: Config, num_images: Optional[int] = None) -> List[str]:
+def train_from_scratch(
+    cfg: Config, num_images: Optional[int] = None, batch_size: Optional[int] = None
+) -> List[str]:
     """Change a config so that it trains from random weights.
 
     - No weights are loaded, no stage is frozen, and the norms of the backbone are trained.
     - The last norm of each residual block starts at one instead of zero, so that blocks learn sooner.
     - Batch norm is trained, so a batch has at least ``MIN_BATCH`` images per GPU.
     - The schedule is AdamW with cosine annealing. The number of epochs is that of the config, or more where
-      the dataset is so small that these are fewer than ``MIN_ITERATIONS`` iterations.
+      the dataset is so small that these are fewer than ``MIN_ITERATIONS`` iterations. A config with AdamW or
+      Adam keeps its optimizer, and one that counts iterations keeps its schedule.
 
     Args:
         cfg: Config of a detector.
         num_images: Number of training images. By default, those in the annotation files of the config.
+        batch_size: Images per batch and GPU that the user has chosen.
 
     Returns:
         A line for each changed setting. They are also logged.
@@ -54,7 +57,9 @@ def train_from_scratch(cfg: Config, num_images: Optional[int] = None) -> List[st
             f'{host_of(cfg).title}. Use\n    --cfg-options model.backbone.init_cfg=None'
         )
     images = count_training_images(cfg) if num_images is None else num_images
-    changes = [*_forget_weights(cfg), *_unfreeze(cfg), *_set_batch(cfg), *_set_schedule(cfg, images)]
+    changes = [*_forget_weights(cfg), *_unfreeze(cfg)]
+    changes += [] if batch_size else _set_batch(cfg)
+    changes += _set_schedule(cfg, images, batch_size or cfg.train_dataloader.get('batch_size', 1))
     print_log(
         '--from-scratch trains from random weights and sets\n' + '\n'.join(f'    {line}' for line in changes)
     )
@@ -122,33 +127,47 @@ def _set_batch(cfg: Config) -> List[str]:
     ]
 
 
-def _set_schedule(cfg: Config, images: Optional[int]) -> List[str]:
-    epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
+def _set_schedule(cfg: Config, images: Optional[int], batch_size: int) -> List[str]:
+    iterations = cfg.train_cfg.get('max_iters')
+    if iterations:  # its sampler never ends, so the number of epochs cannot be set
+        return [f'the schedule is not changed: train_cfg.max_iters = {iterations}']
+    epochs = cfg.train_cfg.get('max_epochs')
     epochs = epochs if isinstance(epochs, int) and epochs > 0 else 12
     reason = f'{epochs} epochs, as before'
     if images:
-        per_epoch = math.ceil(images / (cfg.train_dataloader.get('batch_size', 1) * _world_size()))
+        per_epoch = math.ceil(images / (batch_size * _world_size()))
         needed = math.ceil(MIN_ITERATIONS / per_epoch)
         reason = f'{per_epoch} iterations an epoch; at least {MIN_ITERATIONS} iterations'
         epochs = max(epochs, needed)
     interval = math.ceil(epochs / _VALIDATIONS)
     epochs = math.ceil(epochs / interval) * interval  # so that the last epoch is validated
     schedule = load_config(_SCHEDULE)
-    for key in _SCHEDULE_KEYS:
+    for key in ('train_cfg', 'param_scheduler', *_optimizer_keys(cfg)):
         cfg[key] = schedule[key]
     cfg.train_cfg.max_epochs, cfg.train_cfg.val_interval = epochs, interval
     if cfg.get('val_dataloader') is None:
         cfg.train_cfg.pop('val_interval')
     checkpoint = cfg.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='CheckpointHook'))
     checkpoint.update(interval=interval, max_keep_ckpts=2)
-    optimizer = cfg.optim_wrapper.optimizer
     return [
         f'train_cfg.max_epochs = {epochs} ({reason})',
         f'train_cfg.val_interval = {interval}',
         f'default_hooks.checkpoint.interval = {interval}; the last 2 checkpoints are kept',
-        f'optim_wrapper = {optimizer.type}, lr {optimizer.lr} for a batch of '
-        f'{cfg.auto_scale_lr.base_batch_size}, with warm-up and cosine annealing',
+        f'optim_wrapper.optimizer = {_describe_optimizer(cfg)}',
+        'param_scheduler = warm-up and cosine annealing to zero',
     ]
+
+
+def _optimizer_keys(cfg: Config) -> Tuple[str, ...]:
+    """Return the settings of the optimizer to replace: none if it is AdamW or Adam already."""
+    optimizer = cfg.optim_wrapper.get('optimizer') or {}
+    return () if str(optimizer.get('type')).startswith('Adam') else ('optim_wrapper', 'auto_scale_lr')
+
+
+def _describe_optimizer(cfg: Config) -> str:
+    optimizer, scaling = cfg.optim_wrapper.optimizer, cfg.get('auto_scale_lr') or {}
+    base = f' for a batch of {scaling["base_batch_size"]}' if scaling.get('enable') else ''
+    return f'{optimizer.type}, lr {optimizer.lr}{base}'
 
 
 def _world_size() -> int:

@@ -2,9 +2,8 @@
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Iterator, List, Optional, Union
 
-from mmdet.datasets import CocoDataset
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 from mmengine.config import Config
@@ -12,8 +11,8 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from ..datasets.coco_folder import CocoFolder, CocoSplit, find_coco_folder
-from ..datasets.coco_readers import is_panoptic
-from ..datasets.config_datasets import dataset_class, find_datasets, resolve_type
+from ..datasets.coco_readers import is_panoptic, unsupported_reason
+from ..datasets.config_datasets import Split, dataset_class, find_datasets, resolve_type
 from ..datasets.label_checks import class_counts, iter_parts
 from .model_checks import build_model
 from .section_checks import check_sections, check_work_dir
@@ -26,6 +25,7 @@ def use_data_folder(
     folder: Union[str, Path],
     val_fraction: Optional[float] = None,
     test_split: Optional[str] = None,
+    mode: str = 'train',
 ) -> CocoFolder:
     """Point a config to a folder in COCO format: annotation files, images, classes and heads.
 
@@ -37,6 +37,7 @@ def use_data_folder(
         folder: The folder, see ``find_coco_folder``.
         val_fraction: Fraction of the training images to validate on, for a folder with training images only.
         test_split: The split to test on: ``'val'`` or ``'test'``. By default, the test split if there is one.
+        mode: What the config is for: ``'train'`` or ``'test'``.
 
     Returns:
         The dataset that was found.
@@ -46,9 +47,7 @@ def use_data_folder(
         ValueError: If the config or the folder cannot be used.
     """
     init_default_scope(cfg.get('default_scope') or 'mmdet')
-    check_sections(cfg, 'test')
-    if 'train_dataloader' in cfg:
-        check_sections(cfg, 'train')
+    check_sections(cfg, mode)
     _check_config(cfg)
     found = find_coco_folder(folder, val_fraction)
     if test_split == 'test' and 'test' not in found.splits:
@@ -78,11 +77,16 @@ def _check_config(cfg: Config) -> None:
             raise ValueError(f'--data names one dataset, but {cfg.filename} uses several: {keys}')
         key, settings = leaves[0]
         cls = dataset_class(settings, key)
-        if not issubclass(cls, CocoDataset) or is_panoptic(cls):
+        reason = unsupported_reason(Split(key, dict(settings, data_root=None, ann_file=''), cls, False))
+        if reason or is_panoptic(cls):
             raise ValueError(
                 f'--data needs a config for a CocoDataset, but {key} is a {cls.__name__}. Use a config '
                 'such as configs/faster_rcnn_ecanet50_fpn_1x.py'
             )
+        for metric in _metrics(cfg, name):
+            kind = resolve_type(METRICS, metric.get('type'))
+            if not isinstance(kind, type) or not issubclass(kind, CocoMetric):
+                raise ValueError(f'--data needs a CocoMetric, but {name}_evaluator is a {metric.get("type")}')
     if 'language_model' in cfg.model:
         raise ValueError(f'--data cannot set the classes of {cfg.filename}: the model classifies by text')
 
@@ -132,32 +136,26 @@ def _use_split(cfg: Config, loader: str, split: CocoSplit, found: CocoFolder) ->
         metainfo=dict(classes=found.classes),
     )
     if not found.has_masks:
-        for transform in iter_transforms(cfg[f'{loader}_dataloader'].dataset):
+        for transform in _transforms_with_masks(cfg[f'{loader}_dataloader'].dataset):
             transform['with_mask'] = False
-    evaluator = cfg.get(f'{loader}_evaluator')
-    if loader == 'train' or evaluator is None:
-        return
-    for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
-        _use_ground_truth(metric, path, found.has_masks, f'{loader}_evaluator')
+    for metric in _metrics(cfg, loader):
+        metric['ann_file'] = str(path)
+        if not found.has_masks and 'segm' in metric.get('metric', 'bbox'):
+            metric['metric'] = 'bbox'
 
 
-def iter_transforms(node: Any) -> Any:
+def _metrics(cfg: Config, loader: str) -> List[dict]:
+    evaluator = cfg.get(f'{loader}_evaluator') or []
+    return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+
+
+def _transforms_with_masks(node: Any) -> Iterator[dict]:
     """Yield the settings of the transforms of a dataset that load masks."""
     values = node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
     if isinstance(node, dict) and node.get('with_mask'):
         yield node
     for value in values:
-        yield from iter_transforms(value)
-
-
-def _use_ground_truth(metric: Dict[str, Any], path: Path, has_masks: bool, key: str) -> None:
-    cls = resolve_type(METRICS, metric.get('type'))
-    if not isinstance(cls, type) or not issubclass(cls, CocoMetric):
-        raise ValueError(f'--data needs a CocoMetric, but {key} is a {metric.get("type")}')
-    metric['ann_file'] = str(path)
-    names = metric.get('metric', 'bbox')
-    if not has_masks and 'segm' in names:
-        metric['metric'] = 'bbox'
+        yield from _transforms_with_masks(value)
 
 
 def _inside(path: Path, root: Path) -> str:

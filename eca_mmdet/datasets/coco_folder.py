@@ -90,6 +90,7 @@ def find_coco_folder(folder: Union[str, Path], val_fraction: Optional[float] = N
     if not found.get('test', found['train']).content.get('annotations'):
         print_log(f'{found.pop("test").source} has no annotations and is not used.', level=logging.WARNING)
     splits = _with_validation(root, found, val_fraction, files)
+    splits = {name: splits[name] for name in ('train', 'val', 'test') if name in splits}
     classes = _correct(splits)
     _warn_about_shared_images(splits)
     return CocoFolder(root, splits, classes, all(map(_has_masks, splits.values())))

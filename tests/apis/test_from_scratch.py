@@ -1,6 +1,7 @@
 """What --from-scratch changes in a config, and that nothing of ImageNet is left in it."""
 
 import pytest
+from conftest import ROOT, load_tool
 from mmdet.registry import MODELS
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -62,6 +63,38 @@ def test_batch__has_at_least_four_images(size, expected):
     cfg = load_config(ECA, {'train_dataloader.batch_size': size})
     train_from_scratch(cfg, 100)
     assert cfg.train_dataloader.batch_size == expected
+
+
+def test_batch__of_the_user_is_kept_and_gets_more_epochs():
+    cfg = load_config(ECA)
+    train_from_scratch(cfg, 100, batch_size=20)
+    assert cfg.train_cfg.max_epochs == 400
+    assert cfg.train_dataloader.batch_size == 2
+
+
+def test_adamw__of_the_config_is_kept():
+    cfg = load_config('mmdet::detr/detr_r50_8xb2-150e_coco.py')
+    before = cfg.optim_wrapper.to_dict()
+    train_from_scratch(cfg, 100)
+    assert cfg.optim_wrapper.to_dict() == before
+    assert cfg.param_scheduler[-1].type == 'CosineAnnealingLR'
+
+
+def test_schedule_of_iterations__is_kept():
+    cfg = load_config(ECA)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=9000, val_interval=1000)
+    lines = train_from_scratch(cfg, 100)
+    assert cfg.train_cfg.max_iters == 9000
+    assert 'the schedule is not changed: train_cfg.max_iters = 9000' in lines
+
+
+def test_option__counts_the_images_that_cfg_options_name(data):
+    tool = load_tool('train')
+    name = str(ROOT / 'configs/faster_rcnn_ecanet18_fpn_1x.py')
+    options = ['--from-scratch', '--cfg-options', f'data_root={data}', 'train_dataloader.batch_size=8']
+    cfg = tool.training_config(tool.parse_args([name, *options]))
+    assert cfg.train_cfg.max_epochs == 2000
+    assert cfg.train_dataloader.batch_size == 8
 
 
 def test_images__are_counted_in_the_annotation_file(cfg):

@@ -133,6 +133,8 @@ def test_masks__are_neither_loaded_nor_evaluated_without_need(folder):
     [
         ('eca_mmdet::panoptic_fpn_ecanet50_fpn_1x.py', 'is a CocoPanopticDataset'),
         ('mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py', 'uses several|VOCDataset'),
+        ('mmdet::lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py', 'LVIS'),
+        ('mmdet::cityscapes/mask-rcnn_r50_fpn_1x_cityscapes.py', 'val_evaluator is a CityScapesMetric'),
         ('mmdet::glip/glip_atss_swin-t_a_fpn_dyhead_pretrain_obj365.py', 'classifies by text'),
     ],
 )
