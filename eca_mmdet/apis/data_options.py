@@ -49,7 +49,7 @@ def own_data_step(args: argparse.Namespace) -> Optional[Callable[[Config], None]
 def _apply(cfg: Config, args: argparse.Namespace, from_scratch: bool) -> None:
     host = host_of(cfg)
     require_host(host)
-    images: Any = None
+    content: Any = None
     if args.data:
         if host.scope != 'mmdet':
             raise ValueError(
@@ -62,11 +62,13 @@ def _apply(cfg: Config, args: argparse.Namespace, from_scratch: bool) -> None:
         mode = 'test' if 'checkpoint' in args else 'train'
         split = getattr(args, 'split', None)
         found = use_data_folder(cfg, args.data, args.val_fraction, split, mode)
-        images = len(found.splits['train'].content['images'])
+        content = found.splits['train'].content
     if from_scratch:
-        from .from_scratch import count_training_images, train_from_scratch
+        from .from_scratch import count_annotated, count_training_images, train_from_scratch
 
         check_sections(cfg, 'train')
-        if not args.data:
+        if content:
+            images = count_annotated(content)
+        else:
             images = count_training_images(load_config(args.config, args.cfg_options))
         train_from_scratch(cfg, images, args.cfg_options.get('train_dataloader.batch_size'))

@@ -42,7 +42,7 @@ def train_from_scratch(
 
     Args:
         cfg: Config of a detector.
-        num_images: Number of training images. By default, those in the annotation files of the config.
+        num_images: Number of annotated training images. By default, those of the config.
         batch_size: Images per batch and GPU that the user has chosen.
 
     Returns:
@@ -67,15 +67,26 @@ def train_from_scratch(
 
 
 def count_training_images(cfg: Config) -> Optional[int]:
-    """Count the images in the annotation files of the training set; ``None`` if they cannot be read."""
+    """Count the annotated images of the training set; ``None`` if they cannot be read."""
     total = 0
     for key, settings in find_datasets(cfg.train_dataloader.dataset, 'train_dataloader.dataset'):
         split = Split(key, settings, dataset_class(settings, key), True)
         path = Path(split.resolve_path(settings.get('ann_file') or ''))
         if unsupported_reason(split) or not path.is_file():
             return None
-        total += len(read_annotations(path)['images'])
+        total += count_annotated(read_annotations(path))
     return total
+
+
+def count_annotated(content: dict) -> int:
+    """Count the images with objects in an annotation file. Others are not trained on."""
+    return len({item['image_id'] for item in content.get('annotations', []) if 'image_id' in item})
+
+
+def _repeats(dataset: dict) -> int:
+    """Return how often ``RepeatDataset`` repeats a dataset in an epoch."""
+    inner = dataset.get('dataset')
+    return dataset.get('times', 1) * (_repeats(inner) if isinstance(inner, dict) else 1)
 
 
 def _set(node: Any, path: str, value: Any) -> List[str]:
@@ -135,7 +146,7 @@ def _set_schedule(cfg: Config, images: Optional[int], batch_size: int) -> List[s
     epochs = epochs if isinstance(epochs, int) and epochs > 0 else 12
     reason = f'{epochs} epochs, as before'
     if images:
-        per_epoch = math.ceil(images / (batch_size * _world_size()))
+        per_epoch = math.ceil(images * _repeats(cfg.train_dataloader.dataset) / (batch_size * _world_size()))
         needed = math.ceil(MIN_ITERATIONS / per_epoch)
         reason = f'{per_epoch} iterations an epoch; at least {MIN_ITERATIONS} iterations'
         epochs = max(epochs, needed)

@@ -72,6 +72,13 @@ def test_batch__of_the_user_is_kept_and_gets_more_epochs():
     assert cfg.train_dataloader.batch_size == 2
 
 
+def test_repeated_dataset__needs_fewer_epochs():
+    cfg = load_config(ECA)
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=5, dataset=cfg.train_dataloader.dataset)
+    train_from_scratch(cfg, 40)
+    assert cfg.train_cfg.max_epochs == 40
+
+
 def test_adamw__of_the_config_is_kept():
     cfg = load_config('mmdet::detr/detr_r50_8xb2-150e_coco.py')
     before = cfg.optim_wrapper.to_dict()
