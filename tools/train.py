@@ -26,7 +26,7 @@ from eca_mmdet.engine import NonFiniteLossError
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         description='Train a detector, a segmentation model or a classifier.',
-        epilog='example: python tools/train.py configs/faster_rcnn_ecanet18_fpn_small.py --data FOLDER',
+        epilog='example: python tools/train.py configs/mask_rcnn_ecanet18_fpn_small.py --data data/shapes',
     )
     parser.add_argument('config', help='config file, or eca_mmdet::NAME.py')
     parser.add_argument(

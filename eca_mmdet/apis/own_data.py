@@ -66,7 +66,9 @@ def use_data_folder(
 
 
 def _check_config(cfg: Config) -> None:
-    """Refuse configs whose data is not one COCO dataset with a class for each category."""
+    """Refuse configs whose data is not one COCO dataset, or whose model does not number its classes."""
+    if 'language_model' in cfg.model:
+        raise ValueError(f'--data cannot set the classes of {cfg.filename}: the model classifies by text')
     for name in ('train', 'val', 'test'):
         loader = cfg.get(f'{name}_dataloader')
         if loader is None:
@@ -87,8 +89,6 @@ def _check_config(cfg: Config) -> None:
             kind = resolve_type(METRICS, metric.get('type'))
             if not isinstance(kind, type) or not issubclass(kind, CocoMetric):
                 raise ValueError(f'--data needs a CocoMetric, but {name}_evaluator is a {metric.get("type")}')
-    if 'language_model' in cfg.model:
-        raise ValueError(f'--data cannot set the classes of {cfg.filename}: the model classifies by text')
 
 
 def _check_masks(cfg: Config, found: CocoFolder) -> None:
