@@ -4,12 +4,14 @@ import argparse
 
 from eca_mmdet.apis import (
     RunnerError,
+    add_data_options,
     add_report,
     add_run_options,
     add_weights_hooks,
     check_run,
     config_of,
     evaluate,
+    own_data_step,
     prepare_evaluation,
     user_errors,
 )
@@ -26,6 +28,12 @@ def parse_args(argv=None):
     parser.add_argument('--out', help='file for the results (.json) or all predictions (.pkl)')
     parser.add_argument('--classwise', action='store_true', help='also report the results of every class')
     parser.add_argument('--show-dir', help='folder for visualizations: left ground truth, right predictions')
+    add_data_options(parser)
+    parser.add_argument(
+        '--split',
+        choices=['val', 'test'],
+        help='with --data: the images to evaluate on (default: test if the folder has it, else val)',
+    )
     add_run_options(parser)
     return parser.parse_args(argv)
 
@@ -33,7 +41,7 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     with user_errors():
-        cfg = config_of(args)
+        cfg = config_of(args, prepare=own_data_step(args))
         cfg.load_from = args.checkpoint
         add_weights_hooks(cfg)
         check_run(cfg, 'test')

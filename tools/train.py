@@ -1,14 +1,17 @@
 """Train a model: tools/train.py configs/mask_rcnn_ecanet50_fpn_1x.py"""
 
 import argparse
+from copy import deepcopy
 
 from eca_mmdet.apis import (
+    add_data_options,
     add_report,
     add_run_options,
     add_weights_hooks,
     build_runner,
     check_run,
     config_of,
+    own_data_step,
     prepare_validation,
     resume_from,
     turn_off_lr_scaling,
@@ -17,13 +20,17 @@ from eca_mmdet.apis import (
     use_tensorboard,
     use_wandb,
     user_errors,
+    write_resolved,
 )
 from eca_mmdet.checkpoints import LoadedWeightsError
 from eca_mmdet.engine import NonFiniteLossError
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description='Train a detector, a segmentation model or a classifier.')
+    parser = argparse.ArgumentParser(
+        description='Train a detector, a segmentation model or a classifier.',
+        epilog='example: python tools/train.py configs/mask_rcnn_ecanet18_fpn_small.py --data data/shapes',
+    )
     parser.add_argument('config', help='config file, or eca_mmdet::NAME.py')
     parser.add_argument(
         '--work-dir', help='work directory for logs and checkpoints (default: work_dirs/NAME)'
@@ -44,6 +51,12 @@ def parse_args(argv=None):
     parser.add_argument(
         '--seed', type=int, help='random seed; a resumed run keeps the seed of its checkpoint'
     )
+    add_data_options(parser)
+    parser.add_argument(
+        '--from-scratch',
+        action='store_true',
+        help='train from random weights: nothing frozen, norms trained, a schedule that fits',
+    )
     parser.add_argument('--tensorboard', action='store_true', help='also log to TensorBoard')
     parser.add_argument('--wandb', action='store_true', help='also log to Weights & Biases')
     add_run_options(parser)
@@ -51,15 +64,14 @@ def parse_args(argv=None):
 
 
 def training_config(args):
-    cfg = config_of(args)
+    """Return the config with all options except ``--resume``."""
+    cfg = config_of(args, prepare=own_data_step(args))
     if args.amp:
         use_amp(cfg)
     if args.no_auto_scale_lr:
         turn_off_lr_scaling(cfg)
     if args.seed is not None:
         use_seed(cfg, args.seed)
-    if args.resume:
-        resume_from(cfg, args.resume)
     if args.tensorboard:
         use_tensorboard(cfg)
     if args.wandb:
@@ -73,9 +85,14 @@ def main(argv=None):
         cfg = training_config(args)
         add_weights_hooks(cfg)
         prepare_validation(cfg)
+        resolved = deepcopy(cfg)
+        if args.resume:
+            resume_from(cfg, args.resume)
         add_report(cfg)
         check_run(cfg, 'train')
         runner = build_runner(cfg)
+        if runner.rank == 0:
+            write_resolved(resolved, cfg.work_dir, cfg.filename)
     with user_errors((NonFiniteLossError, LoadedWeightsError), code=1):
         runner.train()
 

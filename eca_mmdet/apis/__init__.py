@@ -3,16 +3,19 @@
 from .build_runner import RunnerError, build_runner
 from .check_weights import add_weights_hooks
 from .config import load_config, set_work_dir
+from .data_options import add_data_options, own_data_step
 from .errors import user_errors
 from .evaluate import evaluate, prepare_evaluation, prepare_validation
 from .load import load_backbone
 from .load_detector import load_detector
 from .options import add_run_options, config_of, resume_from, turn_off_lr_scaling, use_amp, use_seed
+from .resolved_config import write_resolved
 from .run_checks import check_fits, check_run
 from .run_tracking import add_report, use_tensorboard, use_wandb
 
 __all__ = [
     'RunnerError',
+    'add_data_options',
     'add_report',
     'add_run_options',
     'add_weights_hooks',
@@ -24,6 +27,7 @@ __all__ = [
     'load_backbone',
     'load_config',
     'load_detector',
+    'own_data_step',
     'prepare_evaluation',
     'prepare_validation',
     'resume_from',
@@ -34,4 +38,5 @@ __all__ = [
     'use_tensorboard',
     'use_wandb',
     'user_errors',
+    'write_resolved',
 ]

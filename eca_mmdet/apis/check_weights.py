@@ -16,6 +16,7 @@ from ..checkpoints.io import prefix_errors, read_checkpoint
 from ..checkpoints.mmengine_loading import is_remote, select_prefix
 from ..checkpoints.starting_point import require_backbone, require_start, require_whole
 from ..environment import tool
+from ..hosts import host_of
 from ..layers import attention_config
 from ..meta_device import build_on_meta
 from .options import type_name
@@ -32,6 +33,7 @@ OTHER_WEIGHTS_HELP = (
     '  to start from a plain ResNet instead, the attention untrained:\n'
     '      --cfg-options {key}.init_cfg.checkpoint=torchvision://resnet{depth} {key}.frozen_stages=0\n'
 )
+DETECTOR_FROM_SCRATCH_HELP = '  to train from scratch on purpose:\n      --from-scratch'
 FROM_SCRATCH_HELP = (
     '  to train from scratch on purpose:\n'
     '      --cfg-options {key}.init_cfg=None {key}.frozen_stages=-1 {key}.norm_eval=False'
@@ -186,7 +188,7 @@ def _check_pretrained(cfg: Config) -> None:
         elif not _is_file(path):
             raise FileNotFoundError(
                 f'weights {path} of {key}: no such file\n'
-                + _weights_help(node).format(
+                + _weights_help(node, host_of(cfg).scope).format(
                     path=path,
                     key=key,
                     depth=node.get('depth'),
@@ -218,9 +220,10 @@ def _is_ours(node: dict) -> bool:
     return isinstance(kind, type) and issubclass(kind, CheckedWeights)
 
 
-def _weights_help(backbone: dict) -> str:
+def _weights_help(backbone: dict, scope: str) -> str:
     is_eca = attention_config(backbone.get('attention', 'eca')) == attention_config('eca')
-    return (ECA_WEIGHTS_HELP if is_eca else OTHER_WEIGHTS_HELP) + FROM_SCRATCH_HELP
+    from_scratch = DETECTOR_FROM_SCRATCH_HELP if scope == 'mmdet' else FROM_SCRATCH_HELP
+    return (ECA_WEIGHTS_HELP if is_eca else OTHER_WEIGHTS_HELP) + from_scratch
 
 
 def _check_backbone_file(backbone: dict, init: dict) -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Optional
+from typing import Any, Callable, Iterable, Iterator, Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -16,7 +16,9 @@ from ..hosts import HOSTS, require_host
 from .dict_action import PATH_KEYS
 
 
-def load_config(path: str, options: Optional[dict] = None) -> Config:
+def load_config(
+    path: str, options: Optional[dict] = None, prepare: Optional[Callable[[Config], None]] = None
+) -> Config:
     """Load a config and override it with options.
 
     Configs copy ``data_root`` into their datasets and evaluators. An option ``data_root`` also replaces these
@@ -25,6 +27,7 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     Args:
         path: Config file, or ``eca_mmdet::NAME.py``.
         options: Dotted names and values, as in ``--cfg-options``.
+        prepare: A function that changes the config before the options do.
 
     Raises:
         FileNotFoundError: If the config does not exist.
@@ -32,6 +35,8 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
         ValueError: If the config cannot be read, or an option cannot be applied to it.
     """
     cfg = _read_config(path)
+    if prepare:
+        prepare(cfg)
     options = dict(options or {})
     _warn_about_unknown(cfg, options)
     if 'data_root' in options:
@@ -164,10 +169,19 @@ def _replace_start(path: Any, old: str, new: str) -> Any:
     return path
 
 
-def set_work_dir(cfg: Config, work_dir: Optional[str], config_path: str) -> None:
-    """Set the work directory to the option, else to that of the config, else to ``work_dirs/NAME``."""
+def set_work_dir(cfg: Config, work_dir: Optional[str], config_path: str, absolute: bool = False) -> None:
+    """Set the work directory to the option, else to that of the config, else to ``work_dirs/NAME``.
+
+    Args:
+        cfg: The config to change.
+        work_dir: The option.
+        config_path: The file of the config, for ``NAME``.
+        absolute: Whether to set an absolute path, so that the config means the same from any folder.
+    """
     if work_dir:
         cfg.work_dir = str(work_dir)
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs', Path(config_path.split('::')[-1]).stem))
     cfg.work_dir = os.path.expanduser(cfg.work_dir)
+    if absolute:
+        cfg.work_dir = os.path.abspath(cfg.work_dir)

@@ -6,7 +6,7 @@ Each option changes only its own entry. Options that are not given change nothin
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Optional
 
 import torch
 from mmengine.config import Config
@@ -31,11 +31,16 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def config_of(args: argparse.Namespace) -> Config:
-    """Load the config of a run from the arguments of a tool. See ``load_config`` for the errors."""
+def config_of(args: argparse.Namespace, prepare: Optional[Callable[[Config], None]] = None) -> Config:
+    """Load the config of a run from the arguments of a tool. See ``load_config`` for the errors.
+
+    Args:
+        args: The arguments of the tool.
+        prepare: A function that changes the config before ``--cfg-options`` do, see ``own_data_step``.
+    """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = load_config(args.config, args.cfg_options)
-    set_work_dir(cfg, args.work_dir, args.config)
+    cfg = load_config(args.config, args.cfg_options, prepare)
+    set_work_dir(cfg, args.work_dir, args.config, absolute=bool(getattr(args, 'data', None)))
     if args.launcher:
         cfg.launcher = args.launcher
     return cfg

@@ -67,7 +67,8 @@ def check_categories(classes: Classes, categories: List[dict], path: Any, key: s
         raise DataFault(
             MISSING_CLASS,
             f'{path} lacks {len(missing)} of the {len(classes)} classes of the {split} set: {missing[:5]}. '
-            f'Its categories are {names[:10]}{" ..." if len(names) > 10 else ""}. Write a config with\n'
+            f'Its categories are {names[:10]}{" ..." if len(names) > 10 else ""}. Use --data FOLDER, '
+            'which sets classes and heads, or write a config with\n'
             f'    metainfo = dict(classes={tuple(names[:3])!r}){"  # and so on" if len(names) > 3 else ""}\n'
             f'in the datasets and num_classes={len(set(names))} in the heads. '
             'See configs/mask_rcnn_ecanet18_fpn_nuclei.py for an example',
@@ -126,7 +127,7 @@ def check_heads(model: dict, classes: Classes, key: str, built: Optional[nn.Modu
         _warn(f'The heads were not compared with the classes of {key}: the model classifies by text.')
         return
     unknown = []
-    for path, field, count in _class_counts(model, built):
+    for path, field, count in _possible_class_counts(model, built):
         if count == len(classes):
             continue
         if not _is_per_class(path) or not _is_from_mmdet(_built_part(built, path)):
@@ -153,7 +154,14 @@ def iter_parts(node: dict, path: str, skip: Collection[str] = ()) -> Iterator[Tu
                 yield from iter_parts(inner, f'{path}.{name}.{index}' if is_list else f'{path}.{name}', skip)
 
 
-def _class_counts(model: dict, built: Optional[nn.Module]) -> Iterator[Tuple[str, str, int]]:
+def class_counts(model: dict, built: Optional[nn.Module]) -> Iterator[Tuple[str, str, int]]:
+    """Yield path, field and value of the number of classes of each head for those of the dataset."""
+    for path, field, count in _possible_class_counts(model, built):
+        if _is_per_class(path):
+            yield path, field, count
+
+
+def _possible_class_counts(model: dict, built: Optional[nn.Module]) -> Iterator[Tuple[str, str, int]]:
     """Yield path, field and value of the settings of a model that may be a number of classes."""
     for path, node in iter_parts(model, 'model', _OTHER_COUNTS):
         field, count = 'num_classes', node.get('num_classes')

@@ -4,6 +4,8 @@ import pytest
 import torch
 from conftest import load_tool
 
+from eca_mmdet.apis import resume_from
+
 train = load_tool('train')
 
 CONFIG = """
@@ -48,7 +50,11 @@ def flatten(node, prefix=''):
 
 def config(folder, *options, text=CONFIG):
     (folder / 'config.py').write_text(text)
-    return train.training_config(train.parse_args([str(folder / 'config.py'), *options]))
+    args = train.parse_args([str(folder / 'config.py'), *options])
+    cfg = train.training_config(args)
+    if args.resume:
+        resume_from(cfg, args.resume)
+    return cfg
 
 
 def changes(folder, *options, text=CONFIG):

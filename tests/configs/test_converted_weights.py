@@ -17,7 +17,12 @@ from eca_mmdet.checkpoints import convert
 from eca_mmdet.checkpoints.detector_configs import config_name
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
-FROM_SCRATCH = {'mask_rcnn_ecanet18_fpn_nuclei.py', 'mask_rcnn_ecanet18_fpn_shapes.py'}
+FROM_SCRATCH = {
+    'faster_rcnn_ecanet18_fpn_small.py',
+    'mask_rcnn_ecanet18_fpn_small.py',
+    'mask_rcnn_ecanet18_fpn_nuclei.py',
+    'mask_rcnn_ecanet18_fpn_shapes.py',
+}
 LEGACY = {config_name(*detector, legacy=True): detector for detector in SIZES}
 PRUNED = dict(ecaresnet50d_pruned=2022, ecaresnet101d_pruned=2042)  # inputs of the classifier
 

@@ -1,0 +1,26 @@
+"""Write the config of a training into its work directory, from where it trains again by itself."""
+
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+
+
+def write_resolved(cfg: Config, work_dir: str, name: str) -> Path:
+    """Write a config atomically.
+
+    mmengine writes the config of a run, too, but with what ``--resume`` has changed in it.
+
+    Args:
+        cfg: The config with all options applied, except ``--resume``.
+        work_dir: The work directory of the run.
+        name: File name of the config.
+
+    Returns:
+        The file.
+    """
+    path = Path(work_dir, Path(name).stem + '.py')
+    unfinished = path.with_name(f'.{path.stem}_unfinished.py')
+    cfg.dump(unfinished)
+    os.replace(unfinished, path)
+    return path
