@@ -120,8 +120,9 @@ def _compare_precision(runs: Sequence[RunHistory]) -> List[Chart]:
     groups: Dict[str, Dict[str, Line]] = {}
     for run in runs:
         for details in run.details:
-            for iou, precision in details.curves.mean.items() if details.curves else ():
-                line = (details.curves.recall, precision)
+            curves = details.curves
+            for iou, precision in curves.mean.items() if curves else ():
+                line = (curves.recall if curves else [], precision)
                 groups.setdefault(f'{details.title}: IoU {iou}', {})[run.name] = line
     return [_precision_chart(title, lines) for title, lines in groups.items()]
 
