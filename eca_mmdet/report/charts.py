@@ -121,12 +121,13 @@ def _compare_precision(runs: Sequence[RunHistory]) -> List[Chart]:
     for run in runs:
         for details in run.details:
             curves = details.curves
-            for iou, precision in curves.mean.items() if curves else ():
-                line = (curves.recall if curves else [], precision)
-                groups.setdefault(f'{details.title}: IoU {iou}', {})[run.name] = line
+            if curves is None:
+                continue
+            for iou, precision in curves.mean.items():
+                groups.setdefault(f'{details.title}: IoU {iou}', {})[run.name] = (curves.recall, precision)
     return [_precision_chart(title, lines) for title, lines in groups.items()]
 
 
 def _precision_chart(title: str, lines: Dict[str, Line]) -> Chart:
-    chart = line_chart(f'{title}', lines, 'recall (vertical: precision)', limits=(0, 1.03))
+    chart = line_chart(title, lines, 'recall (vertical: precision)', limits=(0, 1.03))
     return Chart(chart, f'precision over recall, {title}')
