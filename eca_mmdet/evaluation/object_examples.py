@@ -132,7 +132,7 @@ def draw_outcomes(
     canvas = image.copy()
     if not len(boxes):
         return canvas
-    colors = dict(color=sv.ColorPalette.from_hex(list(_COLORS)), color_lookup=sv.ColorLookup.CLASS)
+    colors: Any = dict(color=sv.ColorPalette.from_hex(list(_COLORS)), color_lookup=sv.ColorLookup.CLASS)
     detections = sv.Detections(xyxy=boxes.astype(np.float32), class_id=outcomes, mask=masks)
     if masks is not None:
         canvas = sv.MaskAnnotator(opacity=0.35, **colors).annotate(canvas, detections)

@@ -120,12 +120,14 @@ def _compare_precision(runs: Sequence[RunHistory]) -> List[Chart]:
     groups: Dict[str, Dict[str, Line]] = {}
     for run in runs:
         for details in run.details:
-            for iou, precision in details.curves.mean.items() if details.curves else ():
-                line = (details.curves.recall, precision)
-                groups.setdefault(f'{details.title}: IoU {iou}', {})[run.name] = line
+            curves = details.curves
+            if curves is None:
+                continue
+            for iou, precision in curves.mean.items():
+                groups.setdefault(f'{details.title}: IoU {iou}', {})[run.name] = (curves.recall, precision)
     return [_precision_chart(title, lines) for title, lines in groups.items()]
 
 
 def _precision_chart(title: str, lines: Dict[str, Line]) -> Chart:
-    chart = line_chart(f'{title}', lines, 'recall (vertical: precision)', limits=(0, 1.03))
+    chart = line_chart(title, lines, 'recall (vertical: precision)', limits=(0, 1.03))
     return Chart(chart, f'precision over recall, {title}')

@@ -105,10 +105,10 @@ def _best(run: RunHistory) -> str:
     """Describe the best value of the first result of the validations."""
     values = [(record['step'], group_metrics(record).flat()) for record in run.validations]
     name = next((name for _, row in values for name in row), None)
-    known = [(row[name], step) for step, row in values if name is not None and row.get(name) is not None]
+    known = [(value, step) for step, row in values if (value := row.get(name or '')) is not None]
     if not known:
         return '-'
-    value, step = max(known, key=lambda pair: pair[0])
+    value, step = max(known)
     return f'{name} {cell(value)} at iteration {step}'
 
 

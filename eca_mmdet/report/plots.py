@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.figure import Figure
 
 from .evaluation_details import Confusion
@@ -27,7 +28,7 @@ COLORS = (
     *('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9'),
     *('#8c564b', '#555555', '#6a3d9a', '#b2a000', '#b15928', '#1b3a5c'),
 )
-_STYLE: Dict[str, Any] = {
+_STYLE: Any = {
     'font.size': 9,
     'font.family': 'sans-serif',
     'axes.titlesize': 10,
@@ -38,7 +39,7 @@ _STYLE: Dict[str, Any] = {
     'axes.edgecolor': '#888888',
     'axes.grid': True,
     'grid.color': '#e5e5e5',
-    'axes.prop_cycle': matplotlib.cycler(color=COLORS),
+    'axes.prop_cycle': cycler(color=COLORS),
     'legend.frameon': False,
     'lines.linewidth': 1.5,
     'svg.fonttype': 'none',

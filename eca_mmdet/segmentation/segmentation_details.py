@@ -71,6 +71,10 @@ def _encode_map(labels: np.ndarray) -> bytes:
     return cv2.imencode('.png', small)[1].tobytes()
 
 
+def _decode_map(data: bytes) -> Any:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
 def segmentation_details(
     images: Sequence[ImageResult],
     per_class: Dict[str, Dict[str, Any]],
@@ -118,10 +122,7 @@ def _miou(image: ImageResult) -> float:
 
 
 def _draw(image: ImageResult, group: str, meta: Dict[str, Any]) -> Example:
-    maps = [
-        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).astype(np.int64)
-        for data in image.maps
-    ]
+    maps = [np.array(_decode_map(data), np.int64) for data in image.maps]
     pixels = mmcv.imfrombytes(get(image.path), channel_order='rgb')
     small = cv2.resize(pixels, maps[0].shape[::-1], interpolation=cv2.INTER_AREA)
     drawing = side_by_side(small, maps, meta['classes'], meta['palette'])[..., ::-1]
