@@ -67,8 +67,8 @@ def _apply(cfg: Config, args: argparse.Namespace, from_scratch: bool) -> None:
         from .from_scratch import count_annotated, count_training_images, train_from_scratch
 
         check_sections(cfg, 'train')
-        if content:
-            images = count_annotated(content)
-        else:
+        if content is None:
             images = count_training_images(load_config(args.config, args.cfg_options))
+        else:
+            images = count_annotated(content)
         train_from_scratch(cfg, images, args.cfg_options.get('train_dataloader.batch_size'))
