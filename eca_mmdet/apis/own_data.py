@@ -176,7 +176,9 @@ def _make_weights_absolute(cfg: Config) -> None:
 
 
 def _log(found: CocoFolder) -> None:
-    lines = [f'Data of {found.root}: {len(found.classes)} classes {list(found.classes[:10])}']
+    count = len(found.classes)
+    names = f'{list(found.classes[:10])}{f" and {count - 10} more" if count > 10 else ""}'
+    lines = [f'Data of {found.root}: {count} class{"es" if count > 1 else ""} {names}']
     for name, split in found.splits.items():
         content = split.content
         lines.append(
