@@ -5,7 +5,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from mmengine.config import Config
 
 from ..prediction.torch_model import test_pipeline
-from .image_preparation import INTERPOLATIONS, Preparation
+from .image_preparation import INTERPOLATIONS, RESIZERS, Preparation
 
 # Steps that do not change the pixels.
 _OTHERS = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations')
@@ -61,13 +61,13 @@ def _read_crop(step: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _interpolation(step: Mapping[str, Any]) -> Dict[str, str]:
-    found = step.get('interpolation', 'bilinear')
-    if step.get('backend', 'cv2') != 'cv2' or found not in INTERPOLATIONS:
+    resizer, found = step.get('backend', 'cv2'), step.get('interpolation', 'bilinear')
+    if resizer not in RESIZERS or found not in INTERPOLATIONS:
         raise ValueError(
-            f'{step["type"]} of the test pipeline has backend={step.get("backend", "cv2")!r} and '
-            f'interpolation={found!r}. Allowed are cv2 and {", ".join(INTERPOLATIONS)}'
+            f'{step["type"]} of the test pipeline has backend={resizer!r} and '
+            f'interpolation={found!r}. Allowed are {", ".join(RESIZERS)} and {", ".join(INTERPOLATIONS)}'
         )
-    return dict(interpolation=found)
+    return dict(interpolation=found, resizer=resizer)
 
 
 _READERS = {

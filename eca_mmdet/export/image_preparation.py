@@ -7,6 +7,7 @@ from typing import Optional, Tuple
 import mmcv
 import numpy as np
 
+RESIZERS = ('cv2', 'pillow')
 INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic', 'area', 'lanczos')
 
 
@@ -19,6 +20,7 @@ class Preparation:
         keep_ratio: Whether ``size`` is the largest size, which keeps the ratio of width and height.
         short_edge: Length to resize the short edge to, in place of ``size``.
         interpolation: One of ``INTERPOLATIONS``.
+        resizer: The library that resizes, one of ``RESIZERS``. Their values differ.
         crop: Height and width of a crop from the centre, or ``None``.
         is_rgb: Whether the channels are red, green, blue; else blue, green, red.
         mean: Subtracted from each channel of values from 0 to 255.
@@ -32,6 +34,7 @@ class Preparation:
     keep_ratio: bool = False
     short_edge: Optional[int] = None
     interpolation: str = 'bilinear'
+    resizer: str = 'cv2'
     crop: Optional[Tuple[int, int]] = None
     is_rgb: bool = True
     mean: Tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -73,7 +76,7 @@ class Preparation:
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
-        options = dict(interpolation=self.interpolation, backend='cv2')
+        options = dict(interpolation=self.interpolation, backend=self.resizer)
         if self.short_edge is not None:
             if width < height:
                 size = self.short_edge, int(self.short_edge * height / width)

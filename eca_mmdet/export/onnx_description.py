@@ -8,7 +8,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from .image_preparation import INTERPOLATIONS, Preparation
+from .image_preparation import INTERPOLATIONS, RESIZERS, Preparation
 
 KEY = 'eca_mmdet'
 """The entry of the file's metadata."""
@@ -79,10 +79,9 @@ def _read_preparation(found: Dict[str, Any]) -> Preparation:
     expected = set(asdict(Preparation()))
     if set(found) != expected:
         raise ValueError(f'its preparation has the entries {sorted(found)!s:.200}, not {sorted(expected)}')
-    if found['interpolation'] not in INTERPOLATIONS:
-        raise ValueError(
-            f'its interpolation is {found["interpolation"]!r:.80}, not {", ".join(INTERPOLATIONS)}'
-        )
+    for name, allowed in (('interpolation', INTERPOLATIONS), ('resizer', RESIZERS)):
+        if found[name] not in allowed:
+            raise ValueError(f'its {name} is {found[name]!r:.80}. Allowed are {", ".join(allowed)}')
     for name in ('keep_ratio', 'is_rgb'):
         if not isinstance(found[name], bool):
             raise ValueError(f'its {name} is {found[name]!r:.80}, not true or false')
@@ -92,6 +91,7 @@ def _read_preparation(found: Dict[str, Any]) -> Preparation:
         keep_ratio=found['keep_ratio'],
         short_edge=None if short_edge is None else _side('short_edge', short_edge),
         interpolation=found['interpolation'],
+        resizer=found['resizer'],
         crop=_size('crop', found['crop']),
         is_rgb=found['is_rgb'],
         mean=_channels('mean', found['mean'], -1e6),

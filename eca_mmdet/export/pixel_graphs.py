@@ -1,11 +1,11 @@
 """Segmentation models and image classifiers as graphs."""
 
-from copy import deepcopy
-from typing import Any, Sequence, Tuple
+from typing import Any, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .traceable_layers import with_traceable_layers
 
 
 class SegmentationGraph(nn.Module):
@@ -20,7 +20,7 @@ class SegmentationGraph(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model: Any = with_matrix_pooling(model)
+        self.model: Any = with_traceable_layers(model)
 
     def forward(self, image: Tensor, size: Tensor, original_size: Tensor) -> Tensor:
         """Classify each pixel.
@@ -55,7 +55,7 @@ class ClassificationGraph(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model: Any = model
+        self.model: Any = with_traceable_layers(model)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the probabilities of the classes ``(N, C)`` for images ``(N, 3, H, W)``."""
@@ -64,43 +64,3 @@ class ClassificationGraph(nn.Module):
 
 def _resize(x: Tensor, size: Sequence[Any], align_corners: bool) -> Tensor:
     return F.interpolate(x, size=tuple(size), mode='bilinear', align_corners=align_corners)
-
-
-def with_matrix_pooling(model: nn.Module) -> nn.Module:
-    """Return a copy of a model whose adaptive average poolings work for every input size in a file.
-
-    torch's exporter supports only pooling to one pixel, and sizes that are multiples of the output size.
-    """
-    model = deepcopy(model)
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size not in (1, (1, 1)):
-                setattr(parent, name, MatrixPool(child.output_size))
-    return model
-
-
-class MatrixPool(nn.Module):
-    """Adaptive average pooling as matrix products, with the regions of ``nn.AdaptiveAvgPool2d``.
-
-    Args:
-        output_size: Height and width of the output.
-    """
-
-    def __init__(self, output_size: Any) -> None:
-        super().__init__()
-        height, width = (output_size, output_size) if isinstance(output_size, int) else output_size
-        self.output_size: Tuple[int, int] = height, width
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pool ``(N, C, H, W)`` to ``(N, C, *output_size)``."""
-        rows, columns = (_regions(count, side) for count, side in zip(self.output_size, x.shape[2:]))
-        return rows.to(x) @ x @ columns.to(x).T
-
-
-def _regions(count: int, side: Any) -> Tensor:
-    """Return the weight of each of ``side`` pixels in each of ``count`` means: ``(count, side)``."""
-    numbers, pixels = torch.arange(count)[:, None], torch.arange(side)
-    starts = torch.div(numbers * side, count, rounding_mode='trunc')
-    ends = torch.div((numbers + 1) * side + count - 1, count, rounding_mode='trunc')
-    is_inside = (pixels >= starts) & (pixels < ends)
-    return is_inside.float() / (ends - starts).float()

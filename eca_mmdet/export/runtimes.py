@@ -1,6 +1,6 @@
 """Run the graph of an ONNX file with onnxruntime or OpenVINO on the CPU."""
 
-from typing import Any, Dict, Iterator, Mapping, Protocol
+from typing import Any, Dict, Iterator, List, Mapping, Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ RUNTIMES = ('onnxruntime', 'openvino')
 class Session(Protocol):
     """A loaded graph."""
 
-    inputs: Dict[str, str]  # name and type of each input
+    inputs: List[str]
+    outputs: List[str]
     metadata: Dict[str, str]
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
@@ -77,7 +78,7 @@ class _OnnxRuntime:
             self._session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
         except Exception as error:  # onnxruntime has an exception class per status code
             raise ValueError(f'onnxruntime cannot load it: {str(error).splitlines()[0]:.300}') from None
-        self.inputs = {item.name: item.type for item in self._session.get_inputs()}
+        self.inputs = [item.name for item in self._session.get_inputs()]
         self.outputs = [item.name for item in self._session.get_outputs()]
         self.metadata = {item.key: item.value for item in model.metadata_props}
 
@@ -96,10 +97,11 @@ class _OpenVino:
             self._model = core.compile_model(core.read_model(content), 'CPU', options)
         except RuntimeError as error:
             raise ValueError(f'OpenVINO cannot load it: {str(error).splitlines()[0]:.300}') from None
-        self.inputs = {item.any_name: item.element_type.type_name for item in self._model.inputs}
+        # OpenVINO may give tensors other names, but keeps the order
+        self.inputs = [item.name for item in model.graph.input]
         self.outputs = [item.name for item in model.graph.output]
         self.metadata = {item.key: item.value for item in model.metadata_props}
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-        found = self._model(dict(feeds))
+        found = self._model({self.inputs.index(name): value for name, value in feeds.items()})
         return {name: found[index] for index, name in enumerate(self.outputs)}

@@ -6,13 +6,14 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
-from torch import Tensor
 
 from .config_preparation import preparation_of
 from .exportable import require_onnx, task_of_model
 from .image_preparation import Preparation
 from .onnx_description import KEY, Description
 from .standard_operators import OPSET
+from .trace_check import check_other_sizes
+from .traced_inputs import example_inputs
 
 # Names of the sides of outputs whose size depends on the image. Torch's exporter guesses them, and may give
 # one name to different sizes, which onnxruntime then takes for equal.
@@ -47,7 +48,7 @@ def to_onnx(
 
     Raises:
         MissingPackageError: If onnx is not installed.
-        ValueError: If the model or its pipeline cannot be exported.
+        ValueError: If the model or its pipeline cannot be exported, or the file is wrong for other sizes.
     """
     require_onnx()
     task = task_of_model(model)
@@ -59,7 +60,9 @@ def to_onnx(
     config = str(getattr(cfg, 'filename', None) or '').replace('\\', '/').split('/')[-1]
     threshold = model.roi_head.test_cfg.mask_thr_binary if task == 'instance segmentation' else 0.5
     description = Description(task, tuple(classes), preparation, float(threshold), config)
-    return _finish(_trace(graph, preparation), description)
+    content = _finish(_trace(graph, preparation), description)
+    check_other_sizes(graph, content, preparation)
+    return content
 
 
 def _check_size(size: Optional[Tuple[int, int]], divisor: int) -> None:
@@ -93,7 +96,7 @@ def _trace(graph: Any, preparation: Preparation) -> bytes:
     dynamic = {} if preparation.pad_size else {2: 'height', 3: 'width'}
     if graph.inputs == ('image',):
         dynamic = {0: 'batch', **dynamic}
-    inputs = example_inputs(preparation)
+    inputs = example_inputs(preparation, (128, 192))
     file = BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of the tracer about Python code of layers, and of the old exporter
@@ -108,18 +111,6 @@ def _trace(graph: Any, preparation: Preparation) -> bytes:
             dynamic_axes=dict(image=dynamic) if dynamic else None,
         )
     return file.getvalue()
-
-
-def example_inputs(preparation: Preparation) -> Dict[str, Tensor]:
-    """Return inputs of a graph, for tracing: noise with some padding."""
-    divisor = preparation.pad_divisor
-    height, width = preparation.pad_size or (-(-side // divisor) * divisor for side in (128, 192))
-    return dict(
-        image=torch.randn(1, 3, height, width),
-        size=torch.tensor([height - 1, width - 1]),
-        factors=torch.tensor([1.5, 1.5]),
-        original_size=torch.tensor([height * 3 // 2, width * 3 // 2]),
-    )
 
 
 def _finish(content: bytes, description: Description) -> bytes:
