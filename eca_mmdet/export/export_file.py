@@ -72,7 +72,7 @@ def export_file(
 def compare(expected: Sequence[Result], found: Sequence[Result]) -> Dict[str, Any]:
     """Return the largest differences between the results of two models.
 
-    Instances are matched in the order of their scores.
+    Each instance is matched with the nearest of the same class.
 
     Returns:
         ``images``, and of those with the same classes: ``boxes`` in pixels, ``scores``, ``masks`` and
@@ -81,10 +81,11 @@ def compare(expected: Sequence[Result], found: Sequence[Result]) -> Dict[str, An
     """
     largest: Dict[str, Any] = dict(images=len(expected), different=0)
     for one, other in zip(expected, found):
-        one, other = _sorted(one), _sorted(other)
-        if not np.array_equal(one.labels, other.labels):
+        order = _nearest(one, other)
+        if order is None:
             largest['different'] += 1
             continue
+        other = other.select(order)
         for name in ('boxes', 'scores', 'probabilities', 'masks', 'segmentation'):
             left, right = getattr(one, name), getattr(other, name)
             if left is not None and (name != 'boxes' or one.probabilities is None):
@@ -92,8 +93,16 @@ def compare(expected: Sequence[Result], found: Sequence[Result]) -> Dict[str, An
     return largest
 
 
-def _sorted(result: Result) -> Result:
-    return result.select(np.argsort(-result.scores, kind='stable'))
+def _nearest(one: Result, other: Result) -> Optional[np.ndarray]:
+    """Return for each instance of ``one`` its index in ``other``, or ``None`` if they do not correspond."""
+    if len(one) != len(other):
+        return None
+    distances = np.abs(one.boxes[:, None] - other.boxes[None]).max(2)
+    distances += 100 * np.abs(one.scores[:, None] - other.scores[None])
+    distances[one.labels[:, None] != other.labels[None]] = np.inf
+    order = distances.argmin(1) if len(one) else np.zeros(0, np.int64)
+    is_same = np.array_equal(np.sort(order), np.arange(len(one)))
+    return order if is_same and np.array_equal(one.labels, other.labels[order]) else None
 
 
 def _difference(left: np.ndarray, right: np.ndarray) -> float:

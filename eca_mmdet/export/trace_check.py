@@ -13,7 +13,8 @@ from .image_preparation import Preparation
 from .runtimes import open_session
 from .traced_inputs import example_inputs
 
-_TOLERANCE = 1e-2  # pixels and probabilities; a fixed size is off by far more
+_TOLERANCE = 1e-2  # pixels and probabilities
+_DIFFERENT = 0.1  # share of values; equal scores may be in another order. A fixed size changes almost all
 
 
 @torch.no_grad()
@@ -46,6 +47,7 @@ def check_other_sizes(graph: Any, content: bytes, preparation: Preparation) -> N
 def _is_close(expected: np.ndarray, found: np.ndarray) -> bool:
     if expected.shape != found.shape:
         return False
-    if expected.dtype == np.float32:
-        return bool(np.allclose(expected, found, atol=_TOLERANCE, rtol=1e-3))
-    return not expected.size or float((expected != found).mean()) < 1e-3
+    if expected.dtype != np.float32:
+        return not expected.size or float((expected != found).mean()) < _DIFFERENT
+    is_close = np.isclose(np.sort(expected, 0), np.sort(found, 0), atol=_TOLERANCE, rtol=1e-3)
+    return not is_close.size or float(is_close.mean()) > 1 - _DIFFERENT
