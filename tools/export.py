@@ -28,6 +28,11 @@ def parse_args(argv=None):
     parser.add_argument(
         '--check', nargs='+', default=[], metavar='IMAGE', help='compare the file with torch on these images'
     )
+    parser.add_argument(
+        '--int8',
+        metavar='FOLDER',
+        help='quantise convolutions and fully connected layers with the values on 50 images of FOLDER',
+    )
     parser.add_argument('--overwrite', action='store_true', help='overwrite OUT if it exists')
     return parser.parse_args(argv)
 
@@ -45,6 +50,7 @@ def main(argv=None):
             tuple(args.size) if args.size else None,
             args.paste_masks,
             args.check,
+            args.int8,
             args.overwrite,
         )
     for line in describe_differences(differences):

@@ -12,6 +12,7 @@ from ..prediction.result import Result
 from ..prediction.sources import read_image
 from ..prediction.torch_model import TorchModel
 from .exportable import require_onnx
+from .int8 import calibration_images, to_int8
 from .onnx_model import OnnxModel
 from .write_onnx import to_onnx
 
@@ -23,6 +24,7 @@ def export_file(
     size: Optional[Tuple[int, int]] = None,
     paste_masks: bool = False,
     images: Sequence[Union[str, Path]] = (),
+    int8_images: Union[str, Path, None] = None,
     overwrite: bool = False,
 ) -> Dict[str, Any]:
     """Export a checkpoint to an ONNX file.
@@ -34,6 +36,7 @@ def export_file(
         size: Height and width of the input; ``None`` for a file that takes every size.
         paste_masks: Whether a Mask R-CNN returns masks of the size of the image.
         images: Images on which the file is compared with torch before it is written.
+        int8_images: Folder of images to quantise the model with; ``None`` for float32.
         overwrite: Whether an existing file is replaced.
 
     Returns:
@@ -49,8 +52,9 @@ def export_file(
     if target.suffix.lower() != '.onnx':
         raise ValueError(f'{out}: the name must end with .onnx')
     check_target(target, overwrite)
-    require_onnx(*(['onnxruntime'] if images else []))
+    require_onnx(*(['onnxruntime'] if images or int8_images else []))
     sources = [read_image(image) for image in images]
+    ranges = calibration_images(int8_images) if int8_images else []
     path = Path(checkpoint).expanduser()
     if config is None:
         cfg, model, meta = load_checkpoint_alone(path)
@@ -59,6 +63,7 @@ def export_file(
         model, meta = load_model(cfg, path)
     classes = class_names(cfg, meta)
     content = to_onnx(cfg, model.eval(), classes, size, paste_masks)
+    content = to_int8(content, ranges) if ranges else content
     differences: Dict[str, Any] = {}
     if sources:
         exported, reference = OnnxModel(content), TorchModel(cfg, model, classes)

@@ -64,8 +64,8 @@ class OnnxModel:
         """
         return [self._predict(image) for image in images]
 
-    def _predict(self, source: SourceImage) -> Result:
-        pixels = source.pixels
+    def feeds(self, pixels: np.ndarray) -> Dict[str, np.ndarray]:
+        """Return the inputs of the graph for an image ``(H, W, 3)``, uint8, BGR."""
         image, size = self.description.preparation(pixels)
         height, width = pixels.shape[:2]
         feeds = dict(
@@ -75,8 +75,12 @@ class OnnxModel:
             factors=np.array([1 / (size[1] / width), 1 / (size[0] / height)], np.float32),
             original_size=np.array([height, width], np.int64),
         )
-        found = self._session.run({name: feeds[name] for name in self._session.inputs})
-        result = Result(self.description.classes, (height, width), source.path, image=pixels)
+        return {name: feeds[name] for name in self._session.inputs}
+
+    def _predict(self, source: SourceImage) -> Result:
+        height, width = source.pixels.shape[:2]
+        found = self._session.run(self.feeds(source.pixels))
+        result = Result(self.description.classes, (height, width), source.path, image=source.pixels)
         with prefix_errors(self._name):
             _check_outputs(found, self.description, (height, width))
         if 'probabilities' in found:

@@ -32,7 +32,11 @@ def test_pasted_masks__equal_those_of_mmdet(threshold):
 
 
 def test_no_masks__give_an_empty_array():
-    assert paste(np.zeros((0, 28, 28), np.float32), np.zeros((0, 4), np.float32), (5, 6), 0.5).shape == (0, 5, 6)
+    assert paste(np.zeros((0, 28, 28), np.float32), np.zeros((0, 4), np.float32), (5, 6), 0.5).shape == (
+        0,
+        5,
+        6,
+    )
 
 
 def test_box_outside_the_image__has_an_empty_mask():
