@@ -59,7 +59,7 @@ def build(name, options):
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.running_mean.normal_(0, 0.1)
                 module.running_var.uniform_(0.5, 1.5)
-            if part.endswith(('retina_cls', 'rpn_cls', 'fc_cls', 'conv_logits')):
+            if part.endswith(('retina_cls', 'rpn_cls', 'fc_cls', 'conv_logits', 'conv_seg')):
                 module.weight.normal_(0, 0.05 if part.endswith('retina_cls') else 0.5)  # scores that differ
     return cfg, model
 

@@ -20,7 +20,7 @@ def main(argv=None):
         'float32 and int8, on the same images in one run.',
         epilog='example: python tools/benchmark_export.py configs/mask_rcnn_ecanet18_fpn_nuclei.py '
         'work_dirs/mask_rcnn_ecanet18_fpn_nuclei/epoch_12.pth --ann '
-        'data/nuclei/annotations/instances_val.json --images data/nuclei/val --int8-images data/nuclei/train',
+        'data/nuclei/annotations/val.json --images data/nuclei/val --int8-images data/nuclei/train',
     )
     parser.add_argument('config', help='config of a detector: file or name')
     parser.add_argument('checkpoint', help='its checkpoint')

@@ -132,10 +132,8 @@ _DECODE_HEADS = (
     'PSPHead',
     'ASPPHead',
     'DepthwiseSeparableASPPHead',
-    'DepthwiseSeparableFCNHead',
     'FPNHead',
     'UPerHead',
-    'SegformerHead',
 )
 _CHECKS = {
     'RetinaNet': ('detection', _check_one_stage),

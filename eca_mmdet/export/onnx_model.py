@@ -125,7 +125,9 @@ def _check_outputs(found: Dict[str, np.ndarray], description: Description, size:
         raise ValueError(f'its outputs {wrong or ["masks"]} have unexpected shapes or types')
     labels = found.get('labels', found.get('segmentation'))
     if labels is not None and labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(f'it predicts labels up to {labels.max()}, but names {classes} classes')
+        raise ValueError(
+            f'it predicts labels from {labels.min()} to {labels.max()}, but names {classes} classes'
+        )
 
 
 _DTYPES = dict(

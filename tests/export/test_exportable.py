@@ -23,12 +23,7 @@ def test_supported_detectors__have_their_task():
         (RETINA, 'model.test_cfg.nms_pre', -1, r'model\.test_cfg\.nms_pre must be positive'),
         (RETINA, 'model.bbox_head.bbox_coder.clip_border', False, 'has clip_border=False'),
         (MASK, 'model.test_cfg.rpn.nms.max_num', 10, r'model\.test_cfg\.rpn\.nms is .*max_num'),
-        (
-            MASK,
-            'model.roi_head.bbox_roi_extractor.roi_layer',
-            dict(type='RoIPool', output_size=7),
-            'is not RoIAlign',
-        ),
+        (MASK, 'model.roi_head.bbox_roi_extractor.roi_layer.pool_mode', 'max', 'roi_layer has pool_mode'),
         (MASK, 'model.roi_head.mask_roi_extractor', None, 'mask_roi_extractor is shared with the boxes'),
     ],
 )
