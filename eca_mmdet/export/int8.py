@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
+from mmengine.utils import ProgressBar
 
 from ..prediction.sources import list_images, read_image
 from .exportable import require_onnx
@@ -66,10 +67,14 @@ class _Images:
         self._feeds: Iterator[Dict[str, np.ndarray]] = (
             model.feeds(read_image(image).pixels) for image in images
         )
+        self._progress = ProgressBar(len(images))
 
     def get_next(self) -> Optional[Dict[str, np.ndarray]]:
         """Return the next inputs, or ``None`` after the last."""
-        return next(self._feeds, None)
+        feeds = next(self._feeds, None)
+        if feeds is not None:
+            self._progress.update()
+        return feeds
 
 
 @contextmanager

@@ -60,6 +60,7 @@ def benchmark_exported(
     first = read_image(Path(images, by_id[ids[0]]))
     for predictor in predictors.values():
         predictor.predict([first])  # allocations and compilation of kernels
+    print('\npredicting ...', flush=True)
     progress = ProgressBar(len(ids))
     for number, image_id in enumerate(ids):
         source = read_image(Path(images, by_id[image_id]))
@@ -87,9 +88,11 @@ def _build(config: str, checkpoint: str, ranges: str, backends: Sequence[str]) -
             add_regions(predictor.module)
         return predictor
 
+    print('exporting the model ...', flush=True)
     content = to_onnx(cfg, *load())
     quantised = b''
     if any(name.endswith('int8') for name in backends):
+        print('measuring the ranges of values for int8 ...', flush=True)
         quantised = to_int8(content, calibration_images(ranges))
     builders: Dict[str, Callable[[], Any]] = {
         'torch': lambda: load_torch(False),
