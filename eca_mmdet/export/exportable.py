@@ -37,7 +37,7 @@ def task_of_model(model: nn.Module) -> str:
 
 def _check_one_stage(model: Any) -> List[str]:
     head = model.bbox_head
-    reasons = [*_check_types(model, bbox_head=('RetinaHead', 'RetinaSepBNHead')), *_check_anchors(head)]
+    reasons = [*_check_types(model, bbox_head=('RetinaHead',)), *_check_anchors(head)]
     if head.test_cfg.get('nms_pre', -1) <= 0:
         reasons.append('model.test_cfg.nms_pre must be positive')
     return [*reasons, *_check_nms('model.test_cfg', head.test_cfg)]
@@ -59,8 +59,11 @@ def _check_two_stage(model: Any) -> List[str]:
     if reasons:
         return reasons
     reasons += _check_coder('model.roi_head.bbox_head', roi_head.bbox_head.bbox_coder)
-    if roi_head.bbox_head.custom_activation:
+    box_head = roi_head.bbox_head
+    if box_head.custom_activation or box_head.custom_cls_channels:
         reasons.append('model.roi_head.bbox_head.loss_cls has its own activation')
+    if not (box_head.with_cls and box_head.with_reg):
+        reasons.append('model.roi_head.bbox_head has with_cls=False or with_reg=False')
     for name in ('bbox_roi_extractor', 'mask_roi_extractor'):
         layers = getattr(roi_head, name).roi_layers if hasattr(roi_head, name) else []
         if not all(type(layer).__name__.endswith(('RoIAlign', '_RoIAlign1x')) for layer in layers):

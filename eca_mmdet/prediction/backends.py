@@ -14,8 +14,8 @@ from .sources import SourceImage
 from .torch_model import TorchModel
 
 BACKENDS = ('auto', 'torch', 'onnxruntime', 'openvino')
-FASTEST = ('openvino', 'onnxruntime')
-"""Backends that are faster than torch on a CPU with the same values, the fastest first: docs/export.md."""
+FASTEST = ('onnxruntime', 'openvino')
+"""Backends for ``'auto'`` on a CPU, the preferred first; ``tools/benchmark_export.py`` compares them."""
 
 
 class Predictor(Protocol):

@@ -27,8 +27,8 @@ class Detector:
             ``'mask_rcnn_ecanet50_fpn_1x'``, or ``eca_mmdet::NAME.py``.
         weights: The checkpoint for a config.
         device: Such as ``'cuda:0'``; by default a GPU if there is one. Exported models run on the CPU.
-        backend: What computes: ``'torch'``, ``'onnxruntime'``, ``'openvino'``, or ``'auto'`` for the fastest
-            on the CPU that the model and the installed packages allow. By default torch for a checkpoint and
+        backend: What computes: ``'torch'``, ``'onnxruntime'``, ``'openvino'``, or ``'auto'`` for the
+            preferred one that the model and the installed packages allow. By default torch for a checkpoint and
             onnxruntime for an exported model.
 
     Attributes:
