@@ -50,6 +50,8 @@ def _check_two_stage(model: Any) -> List[str]:
     roi_head = model.roi_head
     parts = dict(bbox_head=_BOX_HEADS, bbox_roi_extractor=_EXTRACTORS)
     if roi_head.with_mask:
+        if not 0 <= roi_head.test_cfg.mask_thr_binary <= 1:
+            reasons.append('model.test_cfg.rcnn.mask_thr_binary is not from 0 to 1')
         parts.update(mask_head=('FCNMaskHead',), mask_roi_extractor=_EXTRACTORS)
         if roi_head.share_roi_extractor:
             reasons.append('model.roi_head.mask_roi_extractor is shared with the boxes. Configure both')

@@ -21,7 +21,7 @@ def example_inputs(preparation: Preparation, size: Tuple[int, int]) -> Dict[str,
     divisor = preparation.pad_divisor
     height, width = preparation.pad_size or (-(-side // divisor) * divisor for side in size)
     return dict(
-        image=torch.randn(1, 3, height, width),
+        image=torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0)),
         size=torch.tensor([height - 1, width - 1]),
         factors=torch.tensor([1.5, 1.5]),
         original_size=torch.tensor([height * 3 // 2, width * 3 // 2]),

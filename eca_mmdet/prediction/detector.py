@@ -28,8 +28,8 @@ class Detector:
         weights: The checkpoint for a config.
         device: Such as ``'cuda:0'``; by default a GPU if there is one. Exported models run on the CPU.
         backend: What computes: ``'torch'``, ``'onnxruntime'``, ``'openvino'``, or ``'auto'`` for the
-            preferred one that the model and the installed packages allow. By default torch for a checkpoint and
-            onnxruntime for an exported model.
+            preferred one that the model and the installed packages allow. By default torch for a checkpoint
+            and onnxruntime for an exported model.
 
     Attributes:
         cfg: The config of a checkpoint; ``None`` for an exported model.
