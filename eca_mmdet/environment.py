@@ -7,7 +7,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Sequence
 
 SETUP = 'make setup (or the steps under "Installation" in README.md)'
 TRANSFORMERS = (
@@ -33,6 +33,26 @@ def tool(name: str) -> str:
     if Path('tools', name).is_file():
         return f'python tools/{name}'
     return f'python {Path(__file__).parent / ".mim" / "tools" / name}'
+
+
+class MissingPackageError(ImportError):
+    """Raised if a feature needs an optional package that is not installed."""
+
+
+def require_packages(names: Sequence[str], purpose: str, install: str) -> None:
+    """Check that optional packages are installed.
+
+    Args:
+        names: Their import names.
+        purpose: What needs them, such as ``'exported models'``.
+        install: The command that installs them.
+
+    Raises:
+        MissingPackageError: If one is missing.
+    """
+    missing = [name for name in names if not is_installed(name)]
+    if missing:
+        raise MissingPackageError(f'{purpose} need {" and ".join(missing)}:\n    {install}')
 
 
 class Fact(NamedTuple):

@@ -4,9 +4,10 @@ import sys
 from contextlib import contextmanager
 from typing import Iterator, Tuple, Type
 
+from ..environment import MissingPackageError
 from ..hosts import HostError
 
-USER_ERRORS = (ValueError, KeyError, OSError, HostError)
+USER_ERRORS = (ValueError, KeyError, OSError, HostError, MissingPackageError)
 
 
 @contextmanager

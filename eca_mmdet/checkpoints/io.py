@@ -193,7 +193,7 @@ def write_weights(
     if Path(path).suffix == SAFETENSORS:
         plain = _without_sharing(plain)
         text = {'format': 'pt', **{key: json.dumps(value) for key, value in meta.items()}}
-        _write(path, overwrite, lambda file: save_file(plain, file.name, metadata=text))
+        write_file(path, overwrite, lambda file: save_file(plain, file.name, metadata=text))
     else:
         write_checkpoint(dict(state_dict=plain, meta=meta), path, overwrite)
 
@@ -209,10 +209,17 @@ def write_checkpoint(checkpoint: Any, path: Union[str, Path], overwrite: bool = 
         PermissionError: If the target's folder cannot be written.
         OSError: If the disk is full.
     """
-    _write(path, overwrite, lambda file: torch.save(checkpoint, file))
+    write_file(path, overwrite, lambda file: torch.save(checkpoint, file))
 
 
-def _write(path: Union[str, Path], overwrite: bool, save: Callable[[IO[bytes]], None]) -> None:
+def write_file(path: Union[str, Path], overwrite: bool, save: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file whole or not at all; raise the errors of ``write_checkpoint``.
+
+    Args:
+        path: The file.
+        overwrite: Whether an existing file is replaced.
+        save: Writes the content to an open file.
+    """
     path = check_target(path, overwrite)
     if path.exists() and not path.is_file():
         raise FileExistsError(f'{path} is a device or pipe, which cannot be replaced; name another target')

@@ -2,28 +2,19 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
-from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import DefaultScope
+from mmengine.config import Config
 
 from ..apis.config import load_config
-from ..hosts import host_of
+from .backends import Predictor, choose_predictor, open_exported
 from .model_loading import class_names, find_config, load_checkpoint_alone, load_model
 from .result import Result
-from .sample_results import to_result
 from .sources import SourceImage, UnreadableImage, is_stream, read_image, read_images, stream
 
 Source = Any
-_LOADERS = (
-    'LoadImageFromFile',
-    'LoadImageFromNDArray',
-    'LoadAnnotations',
-    'LoadPanopticAnnotations',
-    'LoadPanoptic',
-)
 
 
 class Detector:
@@ -31,17 +22,24 @@ class Detector:
 
     Args:
         config_or_weights: A checkpoint of ``tools/train.py`` or ``tools/convert_weights.py``, which knows its
-            config and its classes; nothing in it is executed. With ``weights``, a config: a file, a name such
-            as ``'mask_rcnn_ecanet50_fpn_1x'``, or ``eca_mmdet::NAME.py``.
+            config and its classes; nothing in it is executed. Or a file of ``tools/export.py``, such as
+            ``'model.onnx'``. With ``weights``, a config: a file, a name such as
+            ``'mask_rcnn_ecanet50_fpn_1x'``, or ``eca_mmdet::NAME.py``.
         weights: The checkpoint for a config.
-        device: Such as ``'cuda:0'``; by default a GPU if there is one.
+        device: Such as ``'cuda:0'``; by default a GPU if there is one. Exported models run on the CPU.
+        backend: What computes: ``'torch'``, ``'onnxruntime'``, ``'openvino'``, or ``'auto'`` for the
+            preferred one that the model and the installed packages allow. By default torch for a checkpoint
+            and onnxruntime for an exported model.
 
     Attributes:
+        cfg: The config of a checkpoint; ``None`` for an exported model.
+        model: The module that computes; ``None`` if another backend does.
         classes: The names of the classes.
         unreadable: Path and reason of each file of a folder that could not be read by the last ``predict``.
 
     Raises:
         HostError: If the host library of the model is missing.
+        MissingPackageError: If a package of the backend is missing.
         FileNotFoundError: If a file does not exist.
         ValueError: If the checkpoint does not contain a whole model, or its config is not plain data.
 
@@ -57,22 +55,25 @@ class Detector:
         config_or_weights: Union[str, Path],
         weights: Union[str, Path, None] = None,
         device: Union[str, torch.device, None] = None,
+        backend: Optional[str] = None,
     ) -> None:
-        if weights is None:
-            self.cfg, model, meta = load_checkpoint_alone(Path(config_or_weights).expanduser())
-        else:
-            self.cfg = load_config(find_config(str(config_or_weights)))
-            model, meta = load_model(self.cfg, Path(weights).expanduser())
+        path = Path(config_or_weights).expanduser()
         self.device = torch.device(device or ('cuda:0' if torch.cuda.is_available() else 'cpu'))
-        self.model: Any = model.to(self.device).eval()
-        self.classes = class_names(self.cfg, meta)
+        self.cfg: Optional[Config] = None
+        self.model: Any = None
         self.unreadable: List[Tuple[str, str]] = []
-        self._scope = host_of(self.cfg).scope
-        if self._scope == 'mmdet':
-            from ..engine import use_channels_last
-
-            use_channels_last(self.model)  # faster on a CPU, with the same values
-        self._pipeline = self._build_pipeline()
+        if weights is None and path.suffix.lower() == '.onnx':
+            self._predictor: Predictor = open_exported(path, backend)
+        else:
+            if weights is None:
+                self.cfg, model, meta = load_checkpoint_alone(path)
+            else:
+                self.cfg = load_config(find_config(str(config_or_weights)))
+                model, meta = load_model(self.cfg, Path(weights).expanduser())
+            names = class_names(self.cfg, meta)
+            self._predictor = choose_predictor(self.cfg, model, names, self.device, backend)
+            self.model = getattr(self._predictor, 'module', None)
+        self.classes = self._predictor.classes
 
     def predict(
         self,
@@ -139,20 +140,10 @@ class Detector:
         while batch := list(islice(images, batch_size)):
             yield from self._predict_batch(batch, score_thr, labels)
 
-    @torch.no_grad()
     def _predict_batch(
         self, batch: List[SourceImage], score_thr: float, labels: Optional[List[int]]
     ) -> List[Result]:
-        with DefaultScope.overwrite_default_scope(self._scope):
-            data = pseudo_collate([self._prepare(image) for image in batch])
-            samples = self.model.test_step(data)
-        results = [to_result(sample, image, self.classes) for sample, image in zip(samples, batch)]
-        return [_filtered(result, score_thr, labels) for result in results]
-
-    def _prepare(self, image: SourceImage) -> Dict[str, Any]:
-        shape = image.pixels.shape[:2]
-        info = dict(img_path=image.path, img_id=0, sample_idx=0, img=image.pixels.copy())
-        return self._pipeline(dict(**info, img_shape=shape, ori_shape=shape))
+        return [_filtered(result, score_thr, labels) for result in self._predictor.predict(batch)]
 
     def _labels(self, classes: Optional[Sequence[Union[str, int]]]) -> Optional[List[int]]:
         if classes is None:
@@ -163,22 +154,6 @@ class Detector:
         if unknown:
             raise ValueError(f'unknown classes {unknown}. The model has {", ".join(self.classes[:20])}')
         return [known[name] if isinstance(name, str) else name for name in chosen]
-
-    def _build_pipeline(self) -> Compose:
-        dataset = self.cfg.get('test_dataloader', {}).get('dataset', {})
-        while 'pipeline' not in dataset and 'dataset' in dataset:
-            dataset = dataset['dataset']
-        if 'pipeline' not in dataset:
-            raise ValueError(
-                'the config has no test_dataloader with a pipeline, so images cannot be prepared'
-            )
-        steps = [step for step in dataset['pipeline'] if _type_name(step) not in _LOADERS]
-        with DefaultScope.overwrite_default_scope(self._scope):
-            return Compose(steps)
-
-
-def _type_name(step: Any) -> str:
-    return str(step.get('type') if isinstance(step, dict) else type(step).__name__).split('.')[-1]
 
 
 def _filtered(result: Result, score_thr: float, labels: Optional[List[int]]) -> Result:
