@@ -12,6 +12,7 @@ from eca_mmdet.apis import (
     resume_from,
     turn_off_lr_scaling,
     use_amp,
+    use_atomic_checkpoints,
     use_seed,
     user_errors,
 )
@@ -65,6 +66,7 @@ def main(argv=None):
         add_weights_hooks(cfg)
         prepare_validation(cfg)
         check_run(cfg, 'train')
+        use_atomic_checkpoints(cfg)
         runner = build_runner(cfg)
     with user_errors((NonFiniteLossError, LoadedWeightsError), code=1):
         runner.train()

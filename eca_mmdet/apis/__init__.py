@@ -9,6 +9,7 @@ from .load import load_backbone
 from .load_detector import load_detector
 from .options import add_run_options, config_of, resume_from, turn_off_lr_scaling, use_amp, use_seed
 from .run_checks import check_fits, check_run
+from .safe_checkpoints import use_atomic_checkpoints
 
 __all__ = [
     'RunnerError',
@@ -28,6 +29,7 @@ __all__ = [
     'set_work_dir',
     'turn_off_lr_scaling',
     'use_amp',
+    'use_atomic_checkpoints',
     'use_seed',
     'user_errors',
 ]

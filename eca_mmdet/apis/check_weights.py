@@ -13,12 +13,13 @@ from ..backbones.checked_weights import CheckedWeights
 from ..checkpoints.effect import Effect, predict
 from ..checkpoints.find_weights import find_weights, require_finite
 from ..checkpoints.io import prefix_errors, read_checkpoint
+from ..checkpoints.latest import NEEDED
 from ..checkpoints.mmengine_loading import is_remote, select_prefix
 from ..checkpoints.starting_point import require_backbone, require_start, require_whole
 from ..environment import tool
 from ..layers import attention_config
 from ..meta_device import build_on_meta
-from .options import type_name
+from .options import resume_from, type_name
 from .task import task_of
 
 ECA_WEIGHTS_HELP = (
@@ -59,6 +60,8 @@ def check_weights(cfg: Config, mode: str) -> None:
         FileNotFoundError: If a checkpoint is missing.
         ValueError: If a checkpoint does not fit the config.
     """
+    if mode == 'train' and cfg.get('resume') and not cfg.get('load_from'):
+        resume_from(cfg, 'auto')
     path = cfg.get('load_from')
     if path and not is_remote(path) and not _is_file(path):
         raise FileNotFoundError(f'checkpoint {path}: no such file')
@@ -114,15 +117,10 @@ def _check_resume(cfg: Config) -> None:
     """Check that a checkpoint to resume fits the whole model and has the training state."""
     path = cfg.get('load_from')
     if not path:
-        pointer = Path(cfg.work_dir, 'last_checkpoint')
-        if not pointer.is_file():
-            print_log(f'Nothing to resume in {cfg.work_dir}: training starts at the beginning.', level=30)
-            return
-        path = pointer.read_text().strip()
-        if not is_remote(path) and not _is_file(path):
-            raise FileNotFoundError(f'{pointer} names {path}, which is not there; use --resume CHECKPOINT')
+        print_log(f'Nothing to resume in {cfg.work_dir}: training starts at the beginning.', level=30)
+        return
     entries = check_fits(cfg, path)
-    absent = {'meta', 'message_hub', 'optimizer'} - set(entries)
+    absent = set(NEEDED) - set(entries)
     if absent and not is_remote(path):
         raise ValueError(
             f'{path} holds weights but no training to resume ({", ".join(sorted(absent))} missing); to start '
@@ -176,7 +174,7 @@ def _find_pretrained(node: Any, key: str) -> Iterator[tuple]:
 
 
 def _check_pretrained(cfg: Config) -> None:
-    resumes = cfg.get('resume') and (cfg.get('load_from') or Path(cfg.work_dir, 'last_checkpoint').is_file())
+    resumes = cfg.get('resume') and cfg.get('load_from')
     for key, node, init in list(_find_pretrained(cfg.model, 'model')):
         path = init['checkpoint']
         if resumes:

@@ -2,6 +2,7 @@
 
 from ..environment import is_installed
 from .autocast_regions import autocast_parts
+from .hooks.atomic_checkpoint import AtomicCheckpointHook
 from .hooks.autocast import AutocastHook
 from .hooks.learning_rate import LearningRateHook
 from .hooks.loaded_weights import LoadedWeightsHook
@@ -9,6 +10,7 @@ from .hooks.non_finite import NonFiniteLossError, NonFiniteLossHook
 from .hooks.safe_resume import SafeResumeHook
 
 __all__ = [
+    'AtomicCheckpointHook',
     'AutocastHook',
     'LearningRateHook',
     'LoadedWeightsHook',
