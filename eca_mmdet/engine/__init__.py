@@ -4,6 +4,7 @@ from ..environment import is_installed
 from .autocast_regions import autocast_parts
 from .hooks.atomic_checkpoint import AtomicCheckpointHook
 from .hooks.autocast import AutocastHook
+from .hooks.exact_resume import ExactResumeHook, MissedEvaluationHook
 from .hooks.learning_rate import LearningRateHook
 from .hooks.loaded_weights import LoadedWeightsHook
 from .hooks.non_finite import NonFiniteLossError, NonFiniteLossHook
@@ -12,8 +13,10 @@ from .hooks.safe_resume import SafeResumeHook
 __all__ = [
     'AtomicCheckpointHook',
     'AutocastHook',
+    'ExactResumeHook',
     'LearningRateHook',
     'LoadedWeightsHook',
+    'MissedEvaluationHook',
     'NonFiniteLossError',
     'NonFiniteLossHook',
     'SafeResumeHook',
