@@ -1,8 +1,11 @@
 """Train a model: tools/train.py configs/mask_rcnn_ecanet50_fpn_1x.py"""
 
 import argparse
+import shlex
+import sys
 
 from eca_mmdet.apis import (
+    TrainingFailedError,
     add_run_options,
     add_weights_hooks,
     build_runner,
@@ -10,6 +13,7 @@ from eca_mmdet.apis import (
     config_of,
     prepare_validation,
     resume_from,
+    train,
     turn_off_lr_scaling,
     use_amp,
     use_atomic_checkpoints,
@@ -17,7 +21,7 @@ from eca_mmdet.apis import (
     user_errors,
 )
 from eca_mmdet.checkpoints import LoadedWeightsError
-from eca_mmdet.engine import NonFiniteLossError
+from eca_mmdet.engine import NonFiniteLossError, TrainingInterrupted
 
 
 def parse_args(argv=None):
@@ -59,6 +63,15 @@ def training_config(args):
     return cfg
 
 
+def resume_command(argv=None):
+    """Return the command that continues this run."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if '--resume' in words:
+        at = words.index('--resume')
+        del words[at : at + 1 + (at + 1 < len(words) and not words[at + 1].startswith('--'))]
+    return shlex.join(['python', 'tools/train.py', *words, '--resume'])
+
+
 def main(argv=None):
     args = parse_args(argv)
     with user_errors():
@@ -68,8 +81,15 @@ def main(argv=None):
         check_run(cfg, 'train')
         use_atomic_checkpoints(cfg)
         runner = build_runner(cfg)
-    with user_errors((NonFiniteLossError, LoadedWeightsError), code=1):
-        runner.train()
+    try:
+        with user_errors((NonFiniteLossError, LoadedWeightsError, TrainingFailedError), code=1):
+            train(runner)
+    except TrainingInterrupted as stop:
+        print(f'{stop}\nTo continue:\n    {resume_command(argv)}', file=sys.stderr)
+        sys.exit(stop.exit_code)
+    except KeyboardInterrupt:
+        print('error: training stopped at once, without saving', file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == '__main__':

@@ -10,9 +10,11 @@ from .load_detector import load_detector
 from .options import add_run_options, config_of, resume_from, turn_off_lr_scaling, use_amp, use_seed
 from .run_checks import check_fits, check_run
 from .safe_checkpoints import use_atomic_checkpoints
+from .train import TrainingFailedError, train
 
 __all__ = [
     'RunnerError',
+    'TrainingFailedError',
     'add_run_options',
     'add_weights_hooks',
     'build_runner',
@@ -27,6 +29,7 @@ __all__ = [
     'prepare_validation',
     'resume_from',
     'set_work_dir',
+    'train',
     'turn_off_lr_scaling',
     'use_amp',
     'use_atomic_checkpoints',

@@ -13,13 +13,14 @@ from ..backbones.checked_weights import CheckedWeights
 from ..checkpoints.effect import Effect, predict
 from ..checkpoints.find_weights import find_weights, require_finite
 from ..checkpoints.io import prefix_errors, read_checkpoint
-from ..checkpoints.latest import NEEDED
+from ..checkpoints.latest import NEEDED, read_meta
 from ..checkpoints.mmengine_loading import is_remote, select_prefix
 from ..checkpoints.starting_point import require_backbone, require_start, require_whole
 from ..environment import tool
 from ..layers import attention_config
 from ..meta_device import build_on_meta
 from .options import resume_from, type_name
+from .resumed_config import check_changes, explain_mismatch
 from .task import task_of
 
 ECA_WEIGHTS_HELP = (
@@ -119,7 +120,10 @@ def _check_resume(cfg: Config) -> None:
     if not path:
         print_log(f'Nothing to resume in {cfg.work_dir}: training starts at the beginning.', level=30)
         return
-    entries = check_fits(cfg, path)
+    try:
+        entries = check_fits(cfg, path)
+    except ValueError as error:
+        raise ValueError(f'{error}{explain_mismatch(cfg, read_meta(path))}') from None
     absent = set(NEEDED) - set(entries)
     if absent and not is_remote(path):
         raise ValueError(
@@ -127,6 +131,7 @@ def _check_resume(cfg: Config) -> None:
             f'a new training from its weights: --cfg-options load_from={path}'
         )
     task_of(cfg).check_checkpoint(cfg, 'train', entries.get('meta'), path)
+    check_changes(cfg, entries, path)
 
 
 def _predict_effect(cfg: Config, tensors: Mapping[str, Tensor], path: str) -> Optional[Effect]:

@@ -20,7 +20,14 @@ def write_atomically(path: Union[str, Path], save: Callable[[IO[bytes]], Any]) -
         OSError: If the file cannot be written, for example because the disk is full. The temporary file is
             removed, and an existing file keeps its content.
     """
-    path = Path(path)
+    try:
+        _write(Path(path), save)
+    except OSError as error:
+        # The operating system names the temporary file, or none.
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
+
+
+def _write(path: Path, save: Callable[[IO[bytes]], Any]) -> None:
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=SUFFIX)
     os.close(handle)
     try:

@@ -9,17 +9,21 @@ from .hooks.learning_rate import LearningRateHook
 from .hooks.loaded_weights import LoadedWeightsHook
 from .hooks.non_finite import NonFiniteLossError, NonFiniteLossHook
 from .hooks.safe_resume import SafeResumeHook
+from .interruption import InterruptionHook, StopSignals, TrainingInterrupted
 
 __all__ = [
     'AtomicCheckpointHook',
     'AutocastHook',
     'ExactResumeHook',
+    'InterruptionHook',
     'LearningRateHook',
     'LoadedWeightsHook',
     'MissedEvaluationHook',
     'NonFiniteLossError',
     'NonFiniteLossHook',
     'SafeResumeHook',
+    'StopSignals',
+    'TrainingInterrupted',
     'autocast_parts',
 ]
 

@@ -26,7 +26,9 @@ def build(work_dir, loader=None, **options):
 
 def state(path):
     checkpoint = read_checkpoint(path)
-    return {key: checkpoint[key] for key in ('state_dict', 'optimizer', 'ema_state_dict') if key in checkpoint}
+    return {
+        key: checkpoint[key] for key in ('state_dict', 'optimizer', 'ema_state_dict') if key in checkpoint
+    }
 
 
 def assert_same(first, second):
@@ -87,7 +89,9 @@ def test_resume__does_not_depend_on_the_number_of_workers(whole_runs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('loader', 'options'), [({}, BY_EPOCH), (dict(sampler=INFINITE), BY_ITERATION)], ids=['epoch', 'iteration']
+    ('loader', 'options'),
+    [({}, BY_EPOCH), (dict(sampler=INFINITE), BY_ITERATION)],
+    ids=['epoch', 'iteration'],
 )
 def test_resume__loads_no_sample_of_the_batches_before(whole_runs, tmp_path, monkeypatch, loader, options):
     whole = whole_runs(loader, dict(train_cfg=options))

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from ...checkpoints.atomic_write import remove_leftovers
 from ...checkpoints.latest import find_latest, write_pointer
 from ..atomic_backend import AtomicBackend
+from ..interruption import NAME as INTERRUPTED
 
 
 @HOOKS.register_module()
@@ -72,6 +73,8 @@ class AtomicCheckpointHook(CheckpointHook):
             name = self.filename_tmpl.format(step)
             self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
             self._outdate(runner, step)
+            for path in Path(runner.work_dir).glob(INTERRUPTED.format('*')):
+                self.file_backend.remove(str(path))
             runner.message_hub.update_info('last_ckpt', self.last_ckpt)
             # If the run is killed before their removal, the resumed run removes them.
             outdated = [Path(path).name for path in self.file_backend.outdated]
