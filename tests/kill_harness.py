@@ -298,9 +298,9 @@ def main(argv=None):
         summary = run(
             args.task, args.kills, args.seed, not args.mmengine, folder, lambda text: print(text, flush=True)
         )
-    flags = ' --mmengine' if args.mmengine else ''
+    options = f'--task {args.task} --kills {args.kills} --seed {args.seed}{" --mmengine" * args.mmengine}'
     summary.update(
-        command=f'python tests/kill_harness.py --task {args.task} --kills {args.kills} --seed {args.seed}{flags}',
+        command=f'python tests/kill_harness.py {options}',
         processor=processor(),
         torch=torch.__version__,
         minutes=round((time.time() - begin) / 60, 1),

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,7 +94,7 @@ class SignalTheGroup(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == 1:
             children = f'/proc/{os.getpid()}/task/{os.getpid()}/children'
-            for child in open(children).read().split():
+            for child in Path(children).read_text().split():
                 os.kill(int(child), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 

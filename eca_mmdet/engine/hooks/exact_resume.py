@@ -69,10 +69,10 @@ class ExactResumeHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Save gradients that are accumulated for the next step of the optimizer."""
         wrapper = runner.optim_wrapper
-        if 'optimizer' in checkpoint and isinstance(wrapper, OptimWrapper):
-            if not wrapper.should_update():
-                gradients = [parameter.grad for parameter in _parameters(runner)]
-                checkpoint['accumulated_gradients'] = [g if g is None else g.cpu() for g in gradients]
+        if 'optimizer' not in checkpoint or not isinstance(wrapper, OptimWrapper) or wrapper.should_update():
+            return
+        gradients = [parameter.grad for parameter in _parameters(runner)]
+        checkpoint['accumulated_gradients'] = [g if g is None else g.cpu() for g in gradients]
 
 
 @HOOKS.register_module()
