@@ -22,6 +22,7 @@ from eca_mmdet.apis import (
 )
 from eca_mmdet.checkpoints import LoadedWeightsError
 from eca_mmdet.engine import NonFiniteLossError, TrainingInterrupted
+from eca_mmdet.environment import tool
 
 
 def parse_args(argv=None):
@@ -69,7 +70,7 @@ def resume_command(argv=None):
     if '--resume' in words:
         at = words.index('--resume')
         del words[at : at + 1 + (at + 1 < len(words) and not words[at + 1].startswith('--'))]
-    return shlex.join(['python', 'tools/train.py', *words, '--resume'])
+    return f'{tool("train.py")} {shlex.join([*words, "--resume"])}'
 
 
 def main(argv=None):
