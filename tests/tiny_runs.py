@@ -5,8 +5,9 @@ import random
 
 import numpy as np
 import torch
+from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, METRICS
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
@@ -79,3 +80,23 @@ def tiny_runner(work_dir, epochs=2, seed=3, checkpoint=None, **options):
             **options,
         }
     )
+
+
+@METRICS.register_module()
+class Rising(BaseMetric):
+    """A metric that is better in every evaluation."""
+
+    value = 0
+
+    def process(self, data_batch, data_samples):
+        self.results.append(1)
+
+    def compute_metrics(self, results):
+        Rising.value += 1
+        return dict(acc=Rising.value)
+
+
+def with_evaluation(**options):
+    """Options of a run with an evaluation after every epoch."""
+    loader = train_dataloader(sampler=dict(type='DefaultSampler', shuffle=False))
+    return dict(val_dataloader=loader, val_evaluator=dict(type='Rising'), val_cfg={}, **options)

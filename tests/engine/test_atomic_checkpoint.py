@@ -5,9 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from mmengine.evaluator import BaseMetric
-from mmengine.registry import METRICS
-from tiny_runs import tiny_runner, train_dataloader
+from tiny_runs import Rising, tiny_runner, with_evaluation
 
 from eca_mmdet.checkpoints import atomic_write, find_latest, read_checkpoint, read_pointer
 
@@ -81,25 +79,6 @@ def test_start__removes_unfinished_files(tmp_path):
     (tmp_path / '.notes.partial').write_bytes(b'of someone else')
     tiny_runner(tmp_path, epochs=1).train()
     assert [path.name for path in tmp_path.glob('.*')] == ['.notes.partial']
-
-
-@METRICS.register_module()
-class Rising(BaseMetric):
-    """A metric that is better in every evaluation."""
-
-    value = 0
-
-    def process(self, data_batch, data_samples):
-        self.results.append(1)
-
-    def compute_metrics(self, results):
-        Rising.value += 1
-        return dict(acc=Rising.value)
-
-
-def with_evaluation(**options):
-    loader = train_dataloader(sampler=dict(type='DefaultSampler', shuffle=False))
-    return dict(val_dataloader=loader, val_evaluator=dict(type='Rising'), val_cfg={}, **options)
 
 
 def test_best__is_removed_after_the_next_best_is_saved(tmp_path, monkeypatch):

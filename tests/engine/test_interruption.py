@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.hooks import Hook
-from test_atomic_checkpoint import with_evaluation
-from tiny_runs import tiny_runner, train_dataloader
+from tiny_runs import tiny_runner, train_dataloader, with_evaluation
 
 from eca_mmdet.apis import train
 from eca_mmdet.apis.make_resumable import make_resumable
