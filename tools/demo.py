@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from eca_mmdet.checkpoints import read_pointer
+
 TOOLS = Path(__file__).resolve().parent
 CONFIG = TOOLS.parent / 'configs/mask_rcnn_ecanet18_fpn_shapes.py'
 MIN_AP = 0.55  # for both bbox and segm
@@ -45,7 +47,7 @@ def main(argv=None):
         train_options += [f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_interval={args.epochs}']
     seconds = run('1 of 3: draw the data', 'make_shapes.py', data, '--train', args.train, '--val', args.val)
     seconds += run('2 of 3: train', 'train.py', CONFIG, '--work-dir', work_dir, '--seed', 0, *train_options)
-    checkpoint = Path((work_dir / 'last_checkpoint').read_text().strip())
+    checkpoint = read_pointer(work_dir)
     show_dir = work_dir / 'pictures'
     test_arguments = [CONFIG, checkpoint, '--work-dir', work_dir, '--show-dir', show_dir, *options]
     seconds += run(

@@ -1,9 +1,12 @@
 """Train a model: tools/train.py configs/mask_rcnn_ecanet50_fpn_1x.py"""
 
 import argparse
+import shlex
+import sys
 from copy import deepcopy
 
 from eca_mmdet.apis import (
+    TrainingFailedError,
     add_data_options,
     add_report,
     add_run_options,
@@ -14,8 +17,10 @@ from eca_mmdet.apis import (
     own_data_step,
     prepare_validation,
     resume_from,
+    train,
     turn_off_lr_scaling,
     use_amp,
+    use_atomic_checkpoints,
     use_seed,
     use_tensorboard,
     use_wandb,
@@ -23,7 +28,8 @@ from eca_mmdet.apis import (
     write_resolved,
 )
 from eca_mmdet.checkpoints import LoadedWeightsError
-from eca_mmdet.engine import NonFiniteLossError
+from eca_mmdet.engine import NonFiniteLossError, TrainingInterrupted
+from eca_mmdet.environment import tool
 
 
 def parse_args(argv=None):
@@ -79,6 +85,15 @@ def training_config(args):
     return cfg
 
 
+def resume_command(argv=None):
+    """Return the command that continues this run."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if '--resume' in words:
+        at = words.index('--resume')
+        del words[at : at + 1 + (at + 1 < len(words) and not words[at + 1].startswith('--'))]
+    return f'{tool("train.py")} {shlex.join([*words, "--resume"])}'
+
+
 def main(argv=None):
     args = parse_args(argv)
     with user_errors():
@@ -90,11 +105,19 @@ def main(argv=None):
             resume_from(cfg, args.resume)
         add_report(cfg)
         check_run(cfg, 'train')
+        use_atomic_checkpoints(cfg)
         runner = build_runner(cfg)
         if runner.rank == 0:
             write_resolved(resolved, cfg.work_dir, cfg.filename)
-    with user_errors((NonFiniteLossError, LoadedWeightsError), code=1):
-        runner.train()
+    try:
+        with user_errors((NonFiniteLossError, LoadedWeightsError, TrainingFailedError), code=1):
+            train(runner)
+    except TrainingInterrupted as stop:
+        print(f'{stop}\nTo continue:\n    {resume_command(argv)}', file=sys.stderr)
+        sys.exit(stop.exit_code)
+    except KeyboardInterrupt:
+        print('error: training stopped at once, without saving', file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == '__main__':

@@ -12,9 +12,12 @@ from .options import add_run_options, config_of, resume_from, turn_off_lr_scalin
 from .resolved_config import write_resolved
 from .run_checks import check_fits, check_run
 from .run_tracking import add_report, use_tensorboard, use_wandb
+from .safe_checkpoints import use_atomic_checkpoints
+from .train import TrainingFailedError, train
 
 __all__ = [
     'RunnerError',
+    'TrainingFailedError',
     'add_data_options',
     'add_report',
     'add_run_options',
@@ -32,8 +35,10 @@ __all__ = [
     'prepare_validation',
     'resume_from',
     'set_work_dir',
+    'train',
     'turn_off_lr_scaling',
     'use_amp',
+    'use_atomic_checkpoints',
     'use_seed',
     'use_tensorboard',
     'use_wandb',

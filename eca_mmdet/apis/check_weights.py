@@ -13,13 +13,15 @@ from ..backbones.checked_weights import CheckedWeights
 from ..checkpoints.effect import Effect, predict
 from ..checkpoints.find_weights import find_weights, require_finite
 from ..checkpoints.io import prefix_errors, read_checkpoint
+from ..checkpoints.latest import NEEDED, read_meta
 from ..checkpoints.mmengine_loading import is_remote, select_prefix
 from ..checkpoints.starting_point import require_backbone, require_start, require_whole
 from ..environment import tool
 from ..hosts import host_of
 from ..layers import attention_config
 from ..meta_device import build_on_meta
-from .options import type_name
+from .options import resume_from, type_name
+from .resumed_config import check_changes, explain_mismatch
 from .task import task_of
 
 ECA_WEIGHTS_HELP = (
@@ -61,6 +63,8 @@ def check_weights(cfg: Config, mode: str) -> None:
         FileNotFoundError: If a checkpoint is missing.
         ValueError: If a checkpoint does not fit the config.
     """
+    if mode == 'train' and cfg.get('resume') and not cfg.get('load_from'):
+        resume_from(cfg, 'auto')
     path = cfg.get('load_from')
     if path and not is_remote(path) and not _is_file(path):
         raise FileNotFoundError(f'checkpoint {path}: no such file')
@@ -116,21 +120,20 @@ def _check_resume(cfg: Config) -> None:
     """Check that a checkpoint to resume fits the whole model and has the training state."""
     path = cfg.get('load_from')
     if not path:
-        pointer = Path(cfg.work_dir, 'last_checkpoint')
-        if not pointer.is_file():
-            print_log(f'Nothing to resume in {cfg.work_dir}: training starts at the beginning.', level=30)
-            return
-        path = pointer.read_text().strip()
-        if not is_remote(path) and not _is_file(path):
-            raise FileNotFoundError(f'{pointer} names {path}, which is not there; use --resume CHECKPOINT')
-    entries = check_fits(cfg, path)
-    absent = {'meta', 'message_hub', 'optimizer'} - set(entries)
+        print_log(f'Nothing to resume in {cfg.work_dir}: training starts at the beginning.', level=30)
+        return
+    try:
+        entries = check_fits(cfg, path)
+    except ValueError as error:
+        raise ValueError(f'{error}{explain_mismatch(cfg, read_meta(path))}') from None
+    absent = set(NEEDED) - set(entries)
     if absent and not is_remote(path):
         raise ValueError(
             f'{path} holds weights but no training to resume ({", ".join(sorted(absent))} missing); to start '
             f'a new training from its weights: --cfg-options load_from={path}'
         )
     task_of(cfg).check_checkpoint(cfg, 'train', entries.get('meta'), path)
+    check_changes(cfg, entries, path)
 
 
 def _predict_effect(cfg: Config, tensors: Mapping[str, Tensor], path: str) -> Optional[Effect]:
@@ -178,7 +181,7 @@ def _find_pretrained(node: Any, key: str) -> Iterator[tuple]:
 
 
 def _check_pretrained(cfg: Config) -> None:
-    resumes = cfg.get('resume') and (cfg.get('load_from') or Path(cfg.work_dir, 'last_checkpoint').is_file())
+    resumes = cfg.get('resume') and cfg.get('load_from')
     for key, node, init in list(_find_pretrained(cfg.model, 'model')):
         path = init['checkpoint']
         if resumes:

@@ -91,6 +91,7 @@ def _warn_about_unknown(cfg: Config, options: Iterable[str]) -> None:
         *inspect.signature(Runner.__init__).parameters,
         'custom_imports',
         'data_root',
+        'exact_resume',
         'runner_type',
     }
     for option in options:

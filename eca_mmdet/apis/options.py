@@ -4,14 +4,15 @@ Each option changes only its own entry. Options that are not given change nothin
 """
 
 import argparse
+import logging
 import os
-from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Mapping, Optional
 
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from ..checkpoints.latest import find_latest, read_meta
 from .config import load_config, set_work_dir
 from .dict_action import SpaceKeepingDictAction
 
@@ -62,15 +63,37 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
 
     Args:
         cfg: Config of the run, with ``work_dir`` set.
-        checkpoint: The checkpoint to resume from, or ``'auto'`` for the last one in the work directory. If
-            there is none, a new training starts, with ``load_from`` if it is set.
+        checkpoint: The checkpoint to resume from, or ``'auto'`` for the newest one in the work directory that
+            can be read. If there is none, a new training starts, with ``load_from`` if it is set.
+
+    Raises:
+        ValueError: If a last checkpoint is recorded, but none can be resumed.
     """
-    is_auto = checkpoint == 'auto'
-    if is_auto and cfg.get('load_from') and not Path(cfg.work_dir, 'last_checkpoint').is_file():
-        print_log(f'Nothing to resume in {cfg.work_dir}. Starting from load_from={cfg.load_from}.', level=30)
-        return
+    if checkpoint == 'auto':
+        latest = find_latest(cfg.work_dir)
+        if latest is None and cfg.get('load_from'):
+            message = f'Nothing to resume in {cfg.work_dir}. Starting from load_from={cfg.load_from}.'
+            print_log(message, level=logging.WARNING)
+            return
+        path, meta = latest or (None, {})
+    else:
+        path, meta = checkpoint, read_meta(checkpoint)
     cfg.resume = True
-    cfg.load_from = None if is_auto else checkpoint
+    cfg.load_from = path
+    _keep_seed(cfg, meta, path)
+
+
+def _keep_seed(cfg: Config, meta: Mapping[str, Any], path: Optional[str]) -> None:
+    """Use the seed of a checkpoint: mmengine orders the images before it reads this seed."""
+    seed = meta.get('seed')
+    if not isinstance(seed, int):
+        return
+    current = (cfg.get('randomness') or {}).get('seed')
+    if current not in (None, seed):
+        print_log(
+            f'The run goes on with seed {seed} of {path}. Seed {current} is not used.', level=logging.WARNING
+        )
+    use_seed(cfg, seed)
 
 
 def use_amp(cfg: Config) -> None:

@@ -7,6 +7,7 @@ from .effect import LoadedWeightsError
 from .find_weights import find_weights
 from .formats import convert, source_names, target_names
 from .io import read_checkpoint, write_checkpoint, write_weights
+from .latest import find_latest, read_pointer
 from .mmengine_loading import register_loading
 from .training_state import allow_training_state
 
@@ -18,8 +19,10 @@ __all__ = [
     'convert_file',
     'detector_to_1x',
     'detector_to_3x',
+    'find_latest',
     'find_weights',
     'read_checkpoint',
+    'read_pointer',
     'recognise_detector',
     'register_loading',
     'source_names',

@@ -10,7 +10,6 @@ import json
 import os
 import pickle
 import struct
-import tempfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from .atomic_write import write_atomically
 from .file_kind import describe_file, known_kind
 from .training_state import allow_training_state
 
@@ -225,19 +225,11 @@ def write_file(path: Union[str, Path], overwrite: bool, save: Callable[[IO[bytes
         raise FileExistsError(f'{path} is a device or pipe, which cannot be replaced; name another target')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.partial')
     except OSError as error:
         raise PermissionError(f'cannot write {path}: {error.strerror}') from None
     try:
-        os.close(handle)
-        with open(partial, 'wb') as file:
-            save(file)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(partial, 0o666 & ~umask)  # mkstemp creates files that only their owner can read
-        os.replace(partial, path)
-    except BaseException as error:
-        os.unlink(partial)
-        if isinstance(error, (RuntimeError, SafetensorError)):  # raised when the disk is full
-            raise OSError(f'cannot write {path}: {error}') from None
-        raise
+        write_atomically(path, save)
+    except (RuntimeError, SafetensorError) as error:  # raised when the disk is full
+        raise OSError(f'cannot write {path}: {error}') from None
+    except OSError as error:
+        raise type(error)(f'cannot write {path}: {error.strerror or error}') from None

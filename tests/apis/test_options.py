@@ -135,7 +135,18 @@ def test_launcher__none_overrides_the_config(in_tmp):
 def test_resume__prefers_the_last_checkpoint_to_load_from(in_tmp):
     (in_tmp / 'own').mkdir()
     (in_tmp / 'own/last_checkpoint').write_text('epoch_1.pth')
-    assert changes(in_tmp, '--resume') == {'resume': True, 'load_from': None}
+    save_training(in_tmp / 'own/epoch_1.pth')
+    assert changes(in_tmp, '--resume') == {'resume': True, 'load_from': 'own/epoch_1.pth'}
+
+
+def save_training(path, **meta):
+    torch.save(dict(meta=meta, message_hub={}, optimizer={}, state_dict={}), path)
+
+
+@pytest.mark.parametrize('more', [[], ['--seed', '5']])
+def test_resume__keeps_the_seed_of_the_checkpoint(in_tmp, more):
+    save_training(in_tmp / 'x.pth', seed=3)
+    assert changes(in_tmp, '--resume', 'x.pth', *more)['randomness.seed'] == 3
 
 
 def test_resume__without_a_checkpoint_starts_from_load_from(in_tmp):

@@ -1,7 +1,6 @@
 """Stop training at the first non-finite loss or weight, with advice on how to continue."""
 
 import math
-from pathlib import Path
 from typing import Dict, Optional
 
 import torch
@@ -9,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ...checkpoints.latest import read_pointer
 from .learning_rate import describe_rate, linear_rule, param_groups, ratio_to_linear_rule
 
 
@@ -54,8 +54,7 @@ class NonFiniteLossHook(Hook):
     def _message(self, runner: Runner, losses: Dict[str, float]) -> str:
         terms = ', '.join(f'{name} {value:g}' for name, value in losses.items())
         now = max(group['lr'] for group in param_groups(runner))
-        saved = Path(runner.work_dir, 'last_checkpoint')
-        good = saved.read_text().strip() if saved.is_file() else 'none yet'
+        good = read_pointer(runner.work_dir) or 'none yet'
         lines = [
             f'training stopped at iteration {runner.iter + 1} (epoch {runner.epoch + 1}): '
             f'the loss or the weights are not finite.',
