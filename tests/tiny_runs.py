@@ -64,6 +64,7 @@ def train_dataloader(length=10, batch_size=2, **options):
 
 def tiny_runner(work_dir, epochs=2, seed=3, checkpoint=None, **options):
     """Build a runner with mmengine's defaults and the given checkpoint hook."""
+    torch.manual_seed(seed)  # for the initial weights
     hook = dict(dict(type='AtomicCheckpointHook', interval=1), **(checkpoint or {}))
     return Runner(
         **{
