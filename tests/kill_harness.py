@@ -196,11 +196,10 @@ def live(cfg, work_dir, log, exact, prepare=lambda: None, kill_after=None):
 
 
 def final_state(work_dir):
-    """Return what must be equal: the state of the last checkpoint and the best score."""
+    """Return what must be equal: the state of the last checkpoint."""
     checkpoint = read_checkpoint(latest.read_pointer(work_dir))
     state = {name: checkpoint[name] for name in COMPARED if name in checkpoint}
-    best = checkpoint['message_hub']['runtime_info'].get('best_score')
-    return {**state, 'best_score': best, 'iter': checkpoint['meta']['iter']}
+    return {**state, 'iter': checkpoint['meta']['iter']}
 
 
 def differences(first, second, path=''):

@@ -25,7 +25,9 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4),
     ),
 )
-train_dataloader = dict(batch_size=8)  # the rate of the schedule is for 4 images, and is doubled
+train_dataloader = dict(batch_size=8)
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
+auto_scale_lr = dict(base_batch_size=8)
 iterations = 300
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 param_scheduler = [

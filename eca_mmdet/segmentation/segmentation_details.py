@@ -122,9 +122,10 @@ def _miou(image: ImageResult) -> float:
 
 
 def _draw(image: ImageResult, group: str, meta: Dict[str, Any]) -> Example:
-    maps = [np.array(_decode_map(data), np.int64) for data in image.maps]
+    truth, predicted = (np.array(_decode_map(data), np.int64) for data in image.maps)
     pixels = mmcv.imfrombytes(get(image.path), channel_order='rgb')
-    small = cv2.resize(pixels, maps[0].shape[::-1], interpolation=cv2.INTER_AREA)
+    small = cv2.resize(pixels, truth.shape[::-1], interpolation=cv2.INTER_AREA)
+    maps = {'ground truth': truth, 'prediction': predicted}
     drawing = side_by_side(small, maps, meta['classes'], meta['palette'])[..., ::-1]
-    picture = ('image, ground truth, prediction', encode_picture(drawing, drawing.shape[1]))
+    picture = ('', encode_picture(drawing, drawing.shape[1]))
     return Example(group, Path(image.path).name, f'mIoU {image.miou:.3f}', [picture])

@@ -19,6 +19,7 @@ from mmengine.logging import MessageHub, MMLogger
 from unusual_configs import BROKEN, SAME, VAL, edit_json, retinanet, starts_from_a_backbone_alone, unchanged
 
 from eca_mmdet.checkpoints import read_checkpoint
+from eca_mmdet.checkpoints.latest import read_pointer
 
 
 def mmdet_tool(name):
@@ -61,7 +62,7 @@ def run(main, arguments, capsys):
 
 
 def final_weights(work_dir):
-    return read_checkpoint(Path((work_dir / 'last_checkpoint').read_text()))['state_dict']
+    return read_checkpoint(read_pointer(work_dir))['state_dict']
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """How tools/train.py ends when a training is interrupted."""
 
 import signal
+from types import SimpleNamespace
 
 import pytest
 from conftest import load_tool
@@ -43,10 +44,11 @@ def test_train__that_stops_prints_one_message_and_has_its_own_exit_code(
     def stop(runner):
         raise error
 
-    for name in ('training_config', 'add_weights_hooks', 'prepare_validation', 'use_atomic_checkpoints'):
+    preparations = 'training_config', 'add_weights_hooks', 'prepare_validation', 'use_atomic_checkpoints'
+    for name in (*preparations, 'add_report'):
         monkeypatch.setattr(tool, name, lambda arguments: None)
     monkeypatch.setattr(tool, 'check_run', lambda cfg, mode: None)
-    monkeypatch.setattr(tool, 'build_runner', lambda cfg: None)
+    monkeypatch.setattr(tool, 'build_runner', lambda cfg: SimpleNamespace(rank=1))
     monkeypatch.setattr(tool, 'train', stop)
     with pytest.raises(SystemExit) as exit_:
         tool.main(['x.py'])

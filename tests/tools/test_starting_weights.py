@@ -98,4 +98,4 @@ def test_resume__logs_how_many_tensors_took_effect(weights, shapes, tmp_path):
     train([CONFIG, '--work-dir', str(tmp_path), *options(shapes)])
     train([CONFIG, '--work-dir', str(tmp_path), '--resume', *options(shapes, 'train_cfg.max_epochs=2')])
     log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
-    assert f'{len(weights)} of {len(weights)} tensors of the last checkpoint' in log
+    assert f'{len(weights)} of {len(weights)} tensors of {tmp_path / "epoch_1.pth"}' in log

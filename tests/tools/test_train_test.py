@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import load_tool
+from mmdet.visualization import DetLocalVisualizer
 from small_detector import CONFIG, SMALL
 
 from eca_mmdet.checkpoints import read_checkpoint
@@ -56,6 +57,7 @@ def test_train__writes_a_report_with_curves_and_details(trained):
 
 
 def test_report__of_two_runs_is_one_page(trained, shapes, tmp_path, in_tmp, capsys):
+    DetLocalVisualizer._instance_dict.clear()  # in one process, it would go on logging to the first run
     other = tmp_path / 'other'
     more = options(shapes, 'model.test_cfg.rcnn.score_thr=0.0', 'model.test_cfg.rcnn.nms.iou_threshold=0.4')
     evaluate([CONFIG, str(trained / 'epoch_1.pth'), '--work-dir', str(other), *more])

@@ -86,7 +86,7 @@ class MissedEvaluationHook(Hook):
     priority = 'LOWEST'
     _is_resumed = False
     _into_epoch = 0
-    _evaluated_at: Optional[int] = None
+    _is_evaluated = False  # no iteration was trained since the last evaluation
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Record whether the checkpoint was saved again after its evaluation."""
@@ -103,12 +103,18 @@ class MissedEvaluationHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Record whether the checkpoint is saved after its evaluation."""
-        if self._evaluated_at == runner.iter:
+        if self._is_evaluated:
             checkpoint['meta']['is_evaluated'] = True
 
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Record the iteration of the evaluation."""
-        self._evaluated_at = runner.iter if runner._train_loop is not None else None
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Record that the weights are evaluated, after the last image."""
+        self._is_evaluated = batch_idx + 1 == len(runner.val_dataloader)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Record that the weights change."""
+        self._is_evaluated = False
 
     def _is_due(self, runner: Runner) -> bool:
         loop: Any = runner.train_loop
