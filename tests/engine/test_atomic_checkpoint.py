@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_runs import Rising, tiny_runner, with_evaluation
 
 from eca_mmdet.checkpoints import atomic_write, find_latest, read_checkpoint, read_pointer
@@ -104,6 +105,24 @@ def test_best__of_a_moved_folder_is_replaced_too(tmp_path, monkeypatch):
     shutil.move(tmp_path / 'a', tmp_path / 'b')
     tiny_runner(tmp_path / 'b', epochs=2, resume=True, **options).train()
     assert [name for name in files(tmp_path / 'b') if 'best' in name] == ['best_acc_epoch_2.pth']
+
+
+def test_hostile_checkpoint__removes_no_other_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(Rising, 'value', 0)
+    options = dict(checkpoint=dict(save_best='acc', max_keep_ckpts=1), **with_evaluation())
+    work = tmp_path / 'work'
+    tiny_runner(work, epochs=1, **options).train()
+    victims = [tmp_path / 'victim.pth', work / 'notes.txt', tmp_path / 'folder/file']
+    for path in victims:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('precious')
+    checkpoint = torch.load(work / 'epoch_1.pth', weights_only=False)
+    names = ['..', '../victim.pth', str(victims[0]), 'notes.txt', '../folder']
+    checkpoint['message_hub']['runtime_info'].update(outdated_ckpts=names, best_ckpt=str(victims[0]))
+    torch.save(checkpoint, work / 'epoch_1.pth')
+    tiny_runner(work, epochs=2, resume=True, **options).train()
+    assert (work / 'epoch_2.pth').is_file()
+    assert all(path.read_text() == 'precious' for path in victims)
 
 
 def test_full_disk__keeps_the_old_checkpoint_and_removes_the_unfinished_one(tmp_path, monkeypatch):

@@ -25,8 +25,11 @@ class AtomicCheckpointHook(CheckpointHook):
     With ``backend_args`` or ``file_client_args``, for storage elsewhere, it works as mmengine's hook.
     """
 
+    # Attributes of ``CheckpointHook``.
     file_backend: Any
     keep_ckpt_ids: Any
+    backend_args: Optional[dict]
+    best_ckpt_path: Optional[str]
 
     def before_run(self, runner: Runner) -> None:
         """Find the checkpoint to resume. mmengine would look for a relative path in the current folder."""
@@ -47,23 +50,31 @@ class AtomicCheckpointHook(CheckpointHook):
             remove_leftovers(self.out_dir)
             remove_leftovers(runner.work_dir)
             for name in runner.message_hub.runtime_info.get('outdated_ckpts', []):
-                self.file_backend._remove_now(str(Path(self.out_dir, name)))
+                self._remove_outdated(Path(self.out_dir, Path(str(name)).name))
+
+    def _remove_outdated(self, path: Path) -> None:
+        """Remove a checkpoint. The name may come from a hostile file, so nothing else is removed."""
+        if path.suffix == '.pth' and path.is_file():
+            self.file_backend.remove(str(path))
 
     def _is_local(self) -> bool:
         return isinstance(self.file_backend, AtomicBackend)
 
     def _follow_moved_folder(self) -> None:
-        """Look for the best checkpoints in this folder if the one of the checkpoint is gone."""
+        """Look for the best checkpoints in this folder, wherever they were when the checkpoint was saved.
+
+        mmengine removes them by the path in the checkpoint, which may name any file.
+        """
         paths: Dict[Optional[str], Any] = dict(getattr(self, 'best_ckpt_path_dict', {}))
         if getattr(self, 'best_ckpt_path', None):
             paths[None] = self.best_ckpt_path
         for key, path in paths.items():
             here = Path(self.out_dir, Path(path).name) if path else None
-            if here and not Path(path).exists() and here.exists():
-                if key is None:
-                    self.best_ckpt_path = str(here)
-                else:
-                    self.best_ckpt_path_dict[key] = str(here)
+            found = str(here) if here and here.is_file() else None
+            if key is None:
+                self.best_ckpt_path = found
+            else:
+                self.best_ckpt_path_dict[key] = found
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         if not self._is_local():
