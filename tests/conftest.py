@@ -25,13 +25,13 @@ sys.path.append(str(ROOT / 'tools'))  # for the packages `benchmarks` and `publi
 # Set HYPOTHESIS_PROFILE=search to search for new ones.
 settings.register_profile(
     'ci',
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-settings.register_profile('search', settings.get_profile('ci'), max_examples=2000, derandomize=False)
+settings.register_profile('search', settings.get_profile('ci'), max_examples=1000, derandomize=False)
 settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'ci'))
 
 

@@ -143,4 +143,5 @@ def _group_key(i: int, group: dict, schedulers: List[_ParamScheduler]) -> Tuple:
         (key, id(value) if isinstance(value, Tensor) else repr(value))
         for key, value in _hyperparameters(group).items()
     ]
-    return (*sorted(values), *(scheduler.base_values[i] for scheduler in schedulers))
+    states = [(scheduler.base_values[i], scheduler._last_value[i]) for scheduler in schedulers]
+    return (*sorted(values), *states)

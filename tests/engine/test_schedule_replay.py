@@ -1,7 +1,7 @@
 """Learning rates after a resume equal those of an uninterrupted run, for any mix of schedules."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from schedule_runs import EPOCHS, LENGTH, Run, group, schedules, setups, train_uninterrupted
 
@@ -26,6 +26,19 @@ def test_resume__has_the_values_of_an_uninterrupted_run(config_schedules, old_sc
             assert {key: found_group[key] for key in expected_group} == expected_group
 
 
+# Groups of equal rates, of which one had another when a schedule that has not begun was built.
+ONE_CYCLE = dict(type='mmengine.OneCycleLR', by_epoch=True, begin=1, eta_max=0.0625, pct_start=0.375)
+CONSTANT = dict(type='mmengine.ConstantLR', by_epoch=False, factor=1.0)
+RESTARTS = dict(
+    type='mmengine.CosineRestartLR', by_epoch=False, eta_min=0.0, periods=[2, 2], restart_weights=[1, 1.0]
+)
+
+
+@example(
+    config_schedules=[ONE_CYCLE, CONSTANT, RESTARTS],
+    setup=dict(groups=[{}, dict(lr=0.1)], optimizer='SGD', by_epoch=False),
+    at=1,
+)
 @given(schedules, setups, st.integers(1, EPOCHS * LENGTH - 1))
 def test_resume__leaves_the_schedulers_in_the_state_of_an_uninterrupted_run(config_schedules, setup, at):
     train_uninterrupted(config_schedules, **setup)
