@@ -1,7 +1,9 @@
 """Download files, with resume."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 from mmengine.logging import print_log
 
@@ -37,7 +39,32 @@ def fetch(url: str, path: Path) -> None:
     os.replace(unfinished, path)
 
 
-def describe(error: BaseException) -> str:
+@contextmanager
+def explain_failures(name: str, by_hand: str) -> Iterator[None]:
+    """Turn the errors of a download into one that says how to continue.
+
+    Args:
+        name: What is downloaded, for the messages.
+        by_hand: How to get the file with a browser.
+
+    Raises:
+        DownloadError: If the download fails.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise DownloadError(f'{error}. For downloads:\n    {INSTALL}\n{by_hand}') from None
+    except KeyboardInterrupt:
+        print_log(f'Interrupted. The same command continues the download of {name}.')
+        raise
+    except Exception as error:  # the libraries raise errors of many kinds
+        raise DownloadError(
+            f'{name} could not be downloaded: {_describe(error)}\n'
+            f'The same command continues an interrupted download. {by_hand}'
+        ) from None
+
+
+def _describe(error: BaseException) -> str:
     """Return the class of an error and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f'{type(error).__name__}: {lines[0] if lines else ""}'

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..backbones.family import find_variant
 from ..config_package import CONFIGS
-from ..fetch import INSTALL, DownloadError, describe, fetch
+from ..fetch import explain_failures, fetch
 from ..meta_device import build_on_meta
 from .convert import convert_file
 from .find_weights import find_weights
@@ -67,21 +67,11 @@ def _download(released: Released, folder: Path, url: Optional[str]) -> Path:
     if path.is_file():
         print_log(f'{path} is already downloaded')
         return path
-    try:
+    with explain_failures(released.name, _by_hand(released)):
         if url or not released.hub:
             fetch(url or released.drive_url, path)
             return path
         return _fetch_from_hub(released.hub, folder, path)
-    except ImportError as error:
-        raise DownloadError(f'{error}. For downloads:\n    {INSTALL}\n{_by_hand(released)}') from None
-    except KeyboardInterrupt:
-        print_log(f'Interrupted. The same command continues the download of {released.name}.')
-        raise
-    except Exception as error:  # the libraries raise errors of many kinds
-        raise DownloadError(
-            f'{released.name} could not be downloaded: {describe(error)}\n'
-            f'The same command continues an interrupted download. {_by_hand(released)}'
-        ) from None
 
 
 def _by_hand(released: Released) -> str:

@@ -9,7 +9,7 @@ from typing import Optional, Union
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar, track_iter_progress
 
-from ..fetch import INSTALL, DownloadError, describe, fetch
+from ..fetch import explain_failures, fetch
 from .coco_copy import checksum
 from .coco_release import COCO2017, Archive, CocoRelease
 
@@ -69,18 +69,8 @@ def _download(archive: Archive, path: Path, server: str) -> None:
     url = f'{server.rstrip("/")}/{archive.path}'
     by_hand = f'Or download it with a browser, to {path}:\n    {url}'
     print_log(f'downloading {url} ({archive.size / _GIB:.2f} GiB)')
-    try:
+    with explain_failures(archive.name, by_hand):
         fetch(url, path)
-    except ImportError as error:
-        raise DownloadError(f'{error}. For downloads:\n    {INSTALL}\n{by_hand}') from None
-    except KeyboardInterrupt:
-        print_log(f'Interrupted. The same command continues the download of {archive.name}.')
-        raise
-    except Exception as error:  # the libraries raise errors of many kinds
-        raise DownloadError(
-            f'{archive.name} could not be downloaded: {describe(error)}\n'
-            f'The same command continues an interrupted download. {by_hand}'
-        ) from None
 
 
 def _verify(archive: Archive, path: Path) -> None:

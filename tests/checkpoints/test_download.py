@@ -6,8 +6,9 @@ from conftest import load_tool
 from reference import official_state_dict
 
 from eca_mmdet.checkpoints import download
-from eca_mmdet.checkpoints.download import DownloadError, get_weights
+from eca_mmdet.checkpoints.download import get_weights
 from eca_mmdet.checkpoints.released import find_released, released_checkpoints
+from eca_mmdet.fetch import DownloadError
 
 pytest.importorskip('gdown')
 
