@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Tuple
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from ..checkpoints.embedded_config import read_config_text
 from ..engine.schedule_replay import iterations_into_epoch
 
 _NOT_ARCHITECTURE = ('init_cfg', 'pretrained', 'train_cfg', 'test_cfg', 'data_preprocessor')
@@ -67,8 +68,6 @@ def _is_within_epoch(cfg: Config, entries: Mapping[str, Any]) -> bool:
 
 
 def _saved_config(meta: Mapping[str, Any]) -> Mapping[str, Any]:
-    from ..prediction.embedded_config import read_config_text  # it imports this package
-
     try:
         return read_config_text(meta.get('cfg'))
     except ValueError:

@@ -11,12 +11,12 @@ from torch import nn
 
 from ..apis.check_weights import check_fits
 from ..apis.load_detector import load_detector
+from ..checkpoints.embedded_config import read_config_text
 from ..checkpoints.find_weights import find_weights
 from ..checkpoints.io import prefix_errors, read_checkpoint
 from ..config_package import CONFIGS, PACKAGE
 from ..datasets.config_datasets import resolve_type
 from ..hosts import host_of, require_host
-from .embedded_config import read_config_text
 
 
 def find_config(name: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from eca_mmdet.prediction.embedded_config import read_config_text
+from eca_mmdet.checkpoints.embedded_config import read_config_text
 
 
 @pytest.mark.parametrize('name', ['mask_rcnn_ecanet50_fpn_1x.py', 'mask_rcnn_ecanet18_fpn_shapes.py'])
