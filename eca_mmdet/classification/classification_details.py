@@ -28,7 +28,7 @@ class _Prediction(NamedTuple):
 
 @METRICS.register_module()
 class ClassificationDetails(BaseMetric):
-    """Keep the prediction of every image for the report. The metric has no results of its own.
+    """Store the prediction of every image for the report. The metric itself returns no values.
 
     Images with several labels are left out.
     """

@@ -53,7 +53,7 @@ def find_voc_splits(src: Path) -> Dict[str, VocSplit]:
     """Find the XML files of each split.
 
     The layouts are that of VOC (``Annotations``, ``JPEGImages``, ``ImageSets/Main``), folders for each split
-    (``train``, ``valid``, ``test``), and XML files beside the images or in a folder of their own, which are
+    (``train``, ``valid``, ``test``), and XML files next to the images or in a separate folder, which are
     all for training.
 
     Raises:

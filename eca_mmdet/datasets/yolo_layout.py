@@ -22,7 +22,7 @@ def find_yolo_splits(src: Path) -> Dict[str, List[YoloImage]]:
     """Find the images of each split.
 
     Folders with ``train``, ``val`` or ``test`` in their names are splits; without such folders, all images
-    are for training. Label files are in a folder ``labels`` that mirrors ``images``, or beside the images.
+    are for training. Label files are in a folder ``labels`` that mirrors ``images``, or next to the images.
     The paths in ``data.yaml`` are not used: they are those of the machine that exported the dataset.
 
     Raises:

@@ -1,6 +1,6 @@
 """Random numbers that depend only on a seed and a position in the training, not on what was drawn before.
 
-The generators are seeded anew for every sample and every iteration, from the numbers that say which one it
+The generators are seeded again for every sample and every iteration, from the numbers that say which one it
 is. So a resumed run draws the same numbers without any stored state, with any number of workers.
 """
 

@@ -41,7 +41,7 @@ class ResumableBatchSampler(Sampler):
             self.batch_size = getattr(self._batches, 'batch_size', self.batch_size)
 
     def skip(self, count: int) -> int:
-        """Begin anew, ``count`` batches later. Where the sampler ends, its next epoch follows.
+        """Start again, ``count`` batches later. Where the sampler ends, its next epoch follows.
 
         Returns:
             The number of epochs that were skipped completely.

@@ -38,7 +38,7 @@ class SeededSampler(Sampler):
         self.restart()
 
     def restart(self) -> None:
-        """Build the sampler anew. An ``InfiniteSampler`` would continue where it was interrupted."""
+        """Build the sampler again. An ``InfiniteSampler`` would continue where it was interrupted."""
         default = dict(dataset=self.dataset, seed=self.seed)
         self._sampler = DATA_SAMPLERS.build(dict(self._config), default_args=default)
         self.set_epoch(self.epoch)

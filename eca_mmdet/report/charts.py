@@ -64,7 +64,7 @@ def result_charts(runs: Sequence[RunHistory]) -> List[Chart]:
 
 
 def _is_detail(name: str) -> bool:
-    """Whether a result is one of the columns beside AP, which the table shows."""
+    """Whether a result is one of the other columns of the AP table."""
     return bool(re.search(r' AP(50|75|s|m|l)$', name))
 
 

@@ -11,7 +11,7 @@ from ..prediction.result import Result
 from .captions import add_caption
 
 _MIN_SIDE = 320  # smaller images are enlarged, so that outlines and labels do not cover their objects
-_GAP = 8  # pixels between and beside the two drawings
+_GAP = 8  # pixels to the right of each drawing and below it
 
 
 def truth_and_prediction(truth: Optional[Result], prediction: Result) -> np.ndarray:
