@@ -2,11 +2,12 @@
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Union
 
 from terminaltables import AsciiTable
+
+from .atomic_write import write_text
 
 
 def plain(value: Any) -> Any:
@@ -20,16 +21,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def write_text(path: Union[str, Path], text: str) -> Path:
-    """Write a text file, whole or not at all; create its folder. Return the path without links."""
-    path = Path(os.path.realpath(Path(path).expanduser()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'{path.name}.unfinished')
-    unfinished.write_text(text, encoding='utf-8')
-    os.replace(unfinished, path)
-    return path
 
 
 def write_results(path: Union[str, Path], results: Dict[str, Any], **about: Any) -> None:

@@ -32,6 +32,7 @@ from mmengine.registry import init_default_scope  # noqa: E402
 from mmengine.runner import ValLoop  # noqa: E402
 from mmengine.runner import runner as mmengine_runner  # noqa: E402
 
+from eca_mmdet import atomic_write  # noqa: E402
 from eca_mmdet.apis import (  # noqa: E402
     add_weights_hooks,
     build_runner,
@@ -39,7 +40,7 @@ from eca_mmdet.apis import (  # noqa: E402
     resume_from,
     use_atomic_checkpoints,
 )
-from eca_mmdet.checkpoints import atomic_write, latest, read_checkpoint  # noqa: E402
+from eca_mmdet.checkpoints import latest, read_checkpoint  # noqa: E402
 from eca_mmdet.datasets import make_shapes  # noqa: E402
 from eca_mmdet.engine import atomic_backend  # noqa: E402
 

@@ -1,9 +1,10 @@
-"""Write the config of a training into its work directory, from where it trains again by itself."""
+"""Write the complete config of a training into its work directory, so that it can be repeated."""
 
-import os
 from pathlib import Path
 
 from mmengine.config import Config
+
+from ..atomic_write import write_text
 
 
 def write_resolved(cfg: Config, work_dir: str, name: str) -> Path:
@@ -20,7 +21,4 @@ def write_resolved(cfg: Config, work_dir: str, name: str) -> Path:
         The file.
     """
     path = Path(work_dir, Path(name).stem + '.py')
-    unfinished = path.with_name(f'.{path.stem}_unfinished.py')
-    cfg.dump(unfinished)
-    os.replace(unfinished, path)
-    return path
+    return write_text(path, cfg.pretty_text)

@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .atomic_write import write_atomically
+from ..atomic_write import write_atomically
 from .file_kind import describe_file, known_kind
 from .training_state import allow_training_state
 

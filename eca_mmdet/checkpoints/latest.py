@@ -7,7 +7,7 @@ from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Un
 
 from mmengine.logging import print_log
 
-from .atomic_write import write_atomically
+from ..atomic_write import write_atomically
 from .io import read_checkpoint
 from .mmengine_loading import is_remote
 

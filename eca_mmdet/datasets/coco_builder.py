@@ -1,9 +1,10 @@
 """Build the content of a COCO annotation file, and write the files of a conversion."""
 
+import json
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from .json_file import write_json
+from ..atomic_write import write_text
 
 
 class CocoBuilder:
@@ -84,7 +85,7 @@ def write_splits(out: Path, builders: Dict[str, CocoBuilder]) -> List[str]:
     lines = []
     for split, builder in builders.items():
         path = out / f'{split}.json'
-        write_json(path, builder.content)
+        write_text(path, json.dumps(builder.content, ensure_ascii=False))
         counts = [len(builder.content[kind]) for kind in ('images', 'annotations', 'categories')]
         lines.append(f'{path}: {counts[0]} images, {counts[1]} objects, {counts[2]} classes')
     return lines

@@ -4,12 +4,14 @@ The layouts of COCO, Roboflow and most annotation tools are found without a conf
 where a file needs a correction, ``CocoSplit.write`` writes a corrected copy.
 """
 
+import json
 import logging
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from mmengine.logging import print_log
 
+from ..atomic_write import write_text
 from .annotation_checks import check_index, read_annotations
 from .coco_repairs import (
     check_category_names,
@@ -20,7 +22,6 @@ from .coco_repairs import (
 )
 from .fraction_split import split_off
 from .image_folders import find_image_folder
-from .json_file import write_json
 from .split_files import SplitFiles, find_split_files
 
 _LARGE_FILE = 50_000_000
@@ -45,7 +46,7 @@ class CocoSplit(NamedTuple):
         """Write the corrected content, and return its path: that of the file if it needs no correction."""
         if not self.corrections:
             return self.source
-        write_json(path, self.content)
+        write_text(path, json.dumps(self.content, ensure_ascii=False))
         return path
 
 

@@ -6,7 +6,7 @@ from typing import Iterator, List, Union
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from ..checkpoints.atomic_write import write_atomically
+from ..atomic_write import write_atomically
 
 
 class AtomicBackend(LocalBackend):

@@ -9,7 +9,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import cv2
 import numpy as np
 
-from ..results_file import plain, write_text
+from ..atomic_write import write_text
+from ..results_file import plain
 
 FILE_NAME = 'evaluation.json'
 MOST_CLASSES = 100

@@ -7,7 +7,8 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Union
 
 import jinja2
 
-from ..results_file import cell, write_text
+from ..atomic_write import write_text
+from ..results_file import cell
 from .charts import precision_charts, training_charts
 from .config_differences import ABSENT, config_differences
 from .plots import COLORS, heat_map

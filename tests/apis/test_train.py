@@ -5,8 +5,9 @@ import errno
 import pytest
 from tiny_runs import RandomNumbers, tiny_runner, train_dataloader
 
+from eca_mmdet import atomic_write
 from eca_mmdet.apis import TrainingFailedError, train
-from eca_mmdet.checkpoints import atomic_write, read_checkpoint
+from eca_mmdet.checkpoints import read_checkpoint
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 import torch
 from tiny_runs import Rising, tiny_runner, with_evaluation
 
-from eca_mmdet.checkpoints import atomic_write, find_latest, read_checkpoint, read_pointer
+from eca_mmdet import atomic_write
+from eca_mmdet.checkpoints import find_latest, read_checkpoint, read_pointer
 
 
 class Killed(BaseException):

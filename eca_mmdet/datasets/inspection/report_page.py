@@ -11,6 +11,7 @@ from typing import List, Sequence, Union
 import cv2
 from mmengine.utils import ProgressBar
 
+from ...atomic_write import write_text
 from .dataset_report import DatasetReport, class_table
 from .sample_images import Sample, draw_samples
 
@@ -71,7 +72,7 @@ def write_report(report: DatasetReport, out: Union[str, Path], samples: int = 24
     """
     out = Path(out).expanduser()
     check_out(out, samples)
-    _write(out / 'report.json', json.dumps(report.to_dict(), indent=2) + '\n')
+    write_text(out / 'report.json', json.dumps(report.to_dict(), indent=2) + '\n')
     share = -(-samples // max(1, len(report.sources)))
     progress = ProgressBar(share * len(report.sources))
     figures = []
@@ -93,15 +94,8 @@ def write_report(report: DatasetReport, out: Union[str, Path], samples: int = 24
         samples=''.join(figures),
         classes=_table(head, rows),
     )
-    _write(out / 'index.html', page)
+    write_text(out / 'index.html', page)
     return out / 'index.html'
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(f'{path.name}.unfinished')
-    unfinished.write_text(text, encoding='utf-8')
-    os.replace(unfinished, path)
 
 
 def _figure(sample: Sample) -> str:

@@ -8,7 +8,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from ...checkpoints.atomic_write import remove_leftovers
+from ...atomic_write import remove_leftovers
 from ...checkpoints.latest import find_latest, write_pointer
 from ..atomic_backend import AtomicBackend
 from ..interruption import NAME as INTERRUPTED

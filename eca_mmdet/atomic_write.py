@@ -27,6 +27,14 @@ def write_atomically(path: Union[str, Path], save: Callable[[IO[bytes]], Any]) -
         raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
 
 
+def write_text(path: Union[str, Path], text: str) -> Path:
+    """Write a text file, whole or not at all; create its folder. Return the path without links."""
+    path = Path(os.path.realpath(Path(path).expanduser()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: file.write(text.encode()))
+    return path
+
+
 def _write(path: Path, save: Callable[[IO[bytes]], Any]) -> None:
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=SUFFIX)
     os.close(handle)
