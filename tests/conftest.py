@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+from mmengine.visualization import Visualizer
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
@@ -48,9 +49,13 @@ def _scope():
 
 @pytest.fixture(autouse=True)
 def _loggers():
-    """Drop mmengine's loggers after a test: a run in the same second would get one with a closed stream."""
+    """Drop mmengine's loggers and visualizers after a test, which the next run would use again.
+
+    A logger may have a closed stream, and a visualizer writes into the folder of its first run.
+    """
     yield
-    MMLogger._instance_dict.clear()
+    for cls in (MMLogger, *Visualizer.__subclasses__()):
+        cls._instance_dict.clear()
 
 
 @pytest.fixture(scope='session', autouse=True)
